@@ -1,0 +1,33 @@
+"""Logs are events: a short name and fields; coloured on a terminal, JSON elsewhere, always on stderr."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+
+import structlog
+
+
+def configure(level: str | None = None) -> None:
+    """Set structlog up, by ``LOG_LEVEL`` (default INFO) and ``LOG_FORMAT`` (json or console)."""
+    chosen = (level or os.environ.get("LOG_LEVEL") or "INFO").upper()
+    pretty = os.environ.get("LOG_FORMAT", "console" if sys.stderr.isatty() else "json") == "console"
+    renderer: structlog.typing.Processor = (
+        structlog.dev.ConsoleRenderer(colors="NO_COLOR" not in os.environ)
+        if pretty
+        else structlog.processors.JSONRenderer()
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.StackInfoRenderer(),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[chosen]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )

@@ -1,0 +1,90 @@
+"""Settings, all from the environment, with defaults that run on one machine.
+
+One class a concern. A wrong value stops the program at start, naming the variable and what it expects.
+The Spark apps' own settings live beside each app.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class SettingsError(ValueError):
+    """A setting that cannot be used; the message names the variable, the value and what it expects."""
+
+
+S = TypeVar("S", bound=BaseSettings)
+
+
+def load(settings: type[S], **overrides: Any) -> S:
+    """Read ``settings`` from the environment, or raise :class:`SettingsError` in one readable sentence."""
+    try:
+        return settings(**overrides)
+    except ValidationError as error:
+        prefix = str(settings.model_config.get("env_prefix") or "")
+        problems = (
+            f"{(prefix + str(problem['loc'][0])).upper()}={problem['input']!r}: {problem['msg']}"
+            for problem in error.errors()
+        )
+        raise SettingsError("; ".join(problems)) from None
+
+
+def _web_address(url: str) -> str:
+    if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).hostname:
+        raise ValueError("expects an address like http://host:port")
+    return url.rstrip("/")
+
+
+WebAddress = Annotated[str, AfterValidator(_web_address)]
+
+
+class Servers(BaseSettings):
+    """Where Kafka, MLflow and HDFS (by WebHDFS) answer."""
+
+    kafka_bootstrap_servers: str = Field("127.0.0.1:9092", min_length=1)
+    mlflow_tracking_uri: WebAddress = "http://127.0.0.1:5000"
+    hdfs_url: WebAddress = "http://127.0.0.1:9870"
+
+    @property
+    def hdfs_root(self) -> str:
+        """The root of HDFS as Spark names it, without a trailing slash: ``webhdfs://host:port``."""
+        address = urlsplit(self.hdfs_url)
+        scheme = "swebhdfs" if address.scheme == "https" else "webhdfs"
+        return f"{scheme}://{address.netloc}"
+
+    def environment(self) -> dict[str, str]:
+        """Return the environment variables that name these servers to another process."""
+        return {name.upper(): str(value) for name, value in self.model_dump().items()}
+
+
+class Topics(BaseSettings):
+    """How topics are made where they are missing."""
+
+    model_config = SettingsConfigDict(env_prefix="topics_")
+
+    partitions: int = Field(2, ge=1, description="of listings, predictions and outcomes")
+    replication: int = Field(1, ge=1)
+    min_insync_replicas: int = Field(1, ge=1)
+    retention_days: float = Field(7, gt=0, description="of the data topics; the control topics stay forever")
+
+
+class Home(BaseSettings):
+    """Where an embedded system keeps its state: one folder, which may be deleted when nothing runs."""
+
+    pipelines_home: Path = Path(".pipelines")
+
+
+class ControlPlane(BaseSettings):
+    """What the control plane may do, and how long it waits."""
+
+    model_config = SettingsConfigDict(env_prefix="control_")
+
+    launcher: str = Field("local", pattern="^(local|kubernetes)$")
+    training_attempts: int = Field(3, ge=1, description="tries of a training before its batch is given up")
+    training_deadline_s: float = Field(3600, gt=0)
+    rollout_deadline_s: float = Field(300, gt=0)
