@@ -31,3 +31,15 @@ def configure(level: str | None = None) -> None:
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+class _ToStructlog(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        level = min(record.levelno, logging.CRITICAL) // 10 * 10
+        fields = {"message": record.getMessage(), "exc_info": record.exc_info}
+        structlog.get_logger().log(level, record.name, **fields)
+
+
+def adopt_standard_logging(level: int = logging.WARNING) -> None:
+    """Let what libraries log by ``logging``, from this level on, come out as our own logs do."""
+    logging.basicConfig(handlers=[_ToStructlog()], level=level, force=True)

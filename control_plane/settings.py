@@ -6,6 +6,7 @@ The Spark apps' own settings live beside each app.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
@@ -85,6 +86,21 @@ class ControlPlane(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="control_")
 
     launcher: str = Field("local", pattern="^(local|kubernetes)$")
+    training_command: list[str] = Field(
+        [sys.executable, "-m", "spark_apps.training", "--batch={batch}", "--attempt={attempt}"],
+        min_length=1,
+        description="what a local training job runs, as a JSON list; {batch} and {attempt} are filled in",
+    )
     training_attempts: int = Field(3, ge=1, description="tries of a training before its batch is given up")
     training_deadline_s: float = Field(3600, gt=0)
     rollout_deadline_s: float = Field(300, gt=0)
+    heartbeat: Path | None = Field(
+        None,
+        description="a file touched every second for a liveness probe; under PIPELINES_HOME unless given",
+    )
+    session_timeout_s: float = Field(
+        6,
+        gt=0,
+        description="how long the broker waits for a silent control plane; brokers refuse less than 6",
+    )
+    web: bool = Field(False, description="faust's own web server with its statistics, on port 6066")

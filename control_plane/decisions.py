@@ -1,0 +1,212 @@
+"""What to do when an event comes: ``(state, event) -> (new state, actions)``. Pure.
+
+The state follows from the log alone and every action can be repeated: event ids, job names and the numbers
+of rollouts follow from the state. So the control plane performs the actions first and keeps the new state
+then; dying in between, or reading a record twice, ends in the same story.
+
+Effects follow events: ``batch.arrived`` lets ``training.started`` be published, and only reading that
+launches the job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping  # noqa: TC003 - read at run time, where the rows are parsed
+from dataclasses import dataclass, field, replace
+from datetime import datetime  # noqa: TC003
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TypeAlias
+
+from control_plane.events import (
+    BatchArrived,
+    Event,
+    ModelRegistered,
+    Recorded,
+    RollbackRequested,
+    RolloutFailed,
+    RolloutStarted,
+    RolloutSucceeded,
+    TrainingFailed,
+    TrainingStarted,
+    TrainingSucceeded,
+)
+
+
+@dataclass(frozen=True)
+class Publish:
+    """Append an event to its topic."""
+
+    event: Event
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Start the attempt's job, unless it is there, and publish how it ends."""
+
+    started: TrainingStarted
+
+
+@dataclass(frozen=True)
+class StartRollout:
+    """Bring the version up in place of what serves, and publish how that ends. ``since``: when it began."""
+
+    started: RolloutStarted
+    since: datetime
+
+
+@dataclass(frozen=True)
+class SetChampion:
+    """Point the registry's alias ``champion`` at the version."""
+
+    version: int
+
+
+Action: TypeAlias = Publish | Launch | StartRollout | SetChampion
+
+
+class Status(StrEnum):
+    """Where a batch is in its life."""
+
+    WAITING = "waiting"
+    TRAINING = "training"
+    TRAINED = "trained"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch in the queue or past it: its ``place`` by arrival, and the attempt that runs or ran last."""
+
+    place: int
+    status: Status = Status.WAITING
+    attempt: int = 0
+
+
+@dataclass(frozen=True)
+class Trainings:
+    """Every batch that arrived. At most one has the status ``training``."""
+
+    batches: Mapping[str, Batch] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def running(self) -> TrainingStarted | None:
+        """The attempt that runs, or whose ``training.started`` is on its way through the log."""
+        found = next((name for name, batch in self.batches.items() if batch.status is Status.TRAINING), None)
+        return TrainingStarted(batch=found, attempt=self.batches[found].attempt) if found else None
+
+    @property
+    def queue(self) -> list[str]:
+        """The batches that wait, the first to arrive first."""
+        waiting = (name for name, batch in self.batches.items() if batch.status is Status.WAITING)
+        return sorted(waiting, key=lambda name: self.batches[name].place)
+
+    def with_batch(self, name: str, batch: Batch) -> Trainings:
+        """Return the state with this batch in it."""
+        return Trainings(MappingProxyType({**self.batches, name: batch}))
+
+    def runs(self, event: TrainingStarted | TrainingSucceeded | TrainingFailed) -> bool:
+        """Whether the event is about the attempt that runs; any other is old news, or never was ours."""
+        running = self.running
+        return running is not None and (running.batch, running.attempt) == (event.batch, event.attempt)
+
+
+def on_batch_event(state: Trainings, recorded: Recorded) -> tuple[Trainings, list[Action]]:
+    """One training at a time, batches in the order of their arrival, a failed one again until it is final."""
+    event, actions = recorded.event, list[Action]()
+    match event:
+        case BatchArrived() if event.batch not in state.batches:
+            state = state.with_batch(event.batch, Batch(place=len(state.batches)))
+        case TrainingStarted() if state.runs(event):
+            actions.append(Launch(event))
+        case TrainingSucceeded() if state.runs(event):
+            state = _with_status(state, event.batch, Status.TRAINED)
+        case TrainingFailed(final=True) if state.runs(event):
+            state = _with_status(state, event.batch, Status.FAILED)
+        case TrainingFailed() if state.runs(event):
+            state, again = _attempted(state, event.batch)
+            actions.append(again)
+    # Whatever came: a crash may have kept half of a change, and reading its event again completes it.
+    if state.running is None and state.queue:
+        state, first = _attempted(state, state.queue[0])
+        actions.append(first)
+    return state, actions
+
+
+def _with_status(state: Trainings, name: str, status: Status) -> Trainings:
+    return state.with_batch(name, replace(state.batches[name], status=status))
+
+
+def _attempted(state: Trainings, name: str) -> tuple[Trainings, Publish]:
+    batch = state.batches[name]
+    attempt = batch.attempt + 1
+    state = state.with_batch(name, replace(batch, status=Status.TRAINING, attempt=attempt))
+    return state, Publish(TrainingStarted(batch=name, attempt=attempt))
+
+
+def on_training_failure(
+    started: TrainingStarted, reason: str, seconds: float | None, attempts: int
+) -> TrainingFailed:
+    """Return what to publish of a failed attempt: the last of ``attempts`` is final."""
+    return TrainingFailed(
+        batch=started.batch,
+        attempt=started.attempt,
+        reason=reason,
+        final=started.attempt >= attempts,
+        seconds=seconds,
+    )
+
+
+@dataclass(frozen=True)
+class Rollouts:
+    """What serves, what is on its way there, and what waits. One global row, however many versions come."""
+
+    serving: int | None = None
+    running: RolloutStarted | None = None
+    since: datetime | None = None  # when the running rollout's event was recorded; null until it is read
+    waiting: int | None = None
+    newest: int = 0  # the newest version registered so far
+    count: int = 0  # of rollouts; the number of the last one
+    rolled_back: datetime | None = None  # the last request to roll back that was taken
+
+    @property
+    def wanted(self) -> int | None:
+        """The version that shall serve in the end."""
+        return self.waiting or (self.running.version if self.running else self.serving)
+
+    def runs(self, event: RolloutStarted | RolloutSucceeded | RolloutFailed) -> bool:
+        """Whether the event is about the rollout that runs."""
+        running = self.running
+        return running is not None and (running.version, running.rollout) == (event.version, event.rollout)
+
+
+def on_model_event(state: Rollouts, recorded: Recorded) -> tuple[Rollouts, list[Action]]:
+    """One rollout at a time: of each newer version, of the last asked for when several wait.
+
+    A rollback is a request like a new version, though older; a failed rollout leaves what served before.
+    """
+    event, actions = recorded.event, list[Action]()
+    match event:
+        case ModelRegistered() if event.version > state.newest:
+            state = replace(state, newest=event.version, waiting=event.version)
+        case RollbackRequested() if state.rolled_back is None or event.requested_at > state.rolled_back:
+            state = replace(state, rolled_back=event.requested_at, waiting=event.version)
+        case RolloutStarted() if state.runs(event):
+            state = replace(state, since=state.since or recorded.time)
+            actions.append(StartRollout(event, since=state.since or recorded.time))
+        case RolloutSucceeded() if state.runs(event):
+            state = replace(state, serving=event.version, running=None, since=None)
+            actions.append(SetChampion(event.version))
+        case RolloutFailed() if state.runs(event):
+            state = replace(state, running=None, since=None)
+    if state.waiting is not None and state.running is None:
+        state, started = _started(state, state.waiting)
+        actions.extend(started)
+    return state, actions
+
+
+def _started(state: Rollouts, version: int) -> tuple[Rollouts, list[Publish]]:
+    if version == state.serving:
+        return replace(state, waiting=None), []
+    number = state.count + 1
+    started = RolloutStarted(version=version, rollout=number, replaces=state.serving)
+    return replace(state, running=started, waiting=None, count=number), [Publish(started)]

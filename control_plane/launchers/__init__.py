@@ -1,0 +1,1 @@
+"""How a decision becomes real: as local processes, or in Kubernetes."""

@@ -1,0 +1,109 @@
+"""The model registry, as far as the control plane needs it: MLflow by its REST interface.
+
+Not by ``MlflowClient``: importing that takes 140 MB and seconds (measured), in every process that only asks
+which versions there are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+
+MODEL = "used-car-price"
+CHAMPION = "champion"
+JOB_TAG = "pipelines.job"
+BATCHES_TAG = "pipelines.batches"
+DIGEST_TAG = "pipelines.digest"
+
+_TIMEOUT_S = 30.0
+_SERVER_ERROR = 500
+_NONE_THERE = {400, 404}  # MLflow says 400 for an alias that nothing has
+
+
+class RegistryUnavailableError(RuntimeError):
+    """MLflow did not answer: worth another try. The message names its address and the reason."""
+
+
+class RegistryRefusedError(RuntimeError):
+    """MLflow answered that it will not, as for a version that does not exist; the message says why."""
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """A registered version of the model. ``batches`` are those that it was trained on."""
+
+    version: int
+    run_id: str
+    job: str | None = None
+    batches: tuple[str, ...] = ()
+    digest: str | None = None
+
+
+class Registry:
+    """The versions of one model at ``tracking_uri``."""
+
+    def __init__(self, tracking_uri: str, model: str = MODEL) -> None:
+        self.tracking_uri = tracking_uri
+        self.model = model
+
+    def versions(self) -> list[ModelVersion]:
+        """Return every version of the model, the oldest first; none while nobody registered it."""
+        return self._search(f"name='{self.model}'")
+
+    def trained_by(self, job: str) -> ModelVersion | None:
+        """Return the version that the job registered, the newest of several."""
+        found = self._search(f"name='{self.model}' and tag.`{JOB_TAG}`='{job}'")
+        return found[-1] if found else None
+
+    def champion(self) -> int | None:
+        """Return the version that the alias points at."""
+        answer = self._call(
+            "GET", "registered-models/alias", {"name": self.model, "alias": CHAMPION}, none=True
+        )
+        return int(answer["model_version"]["version"]) if answer else None
+
+    def set_champion(self, version: int) -> None:
+        """Point the alias at the version."""
+        alias = {"name": self.model, "alias": CHAMPION, "version": str(version)}
+        self._call("POST", "registered-models/alias", alias)
+
+    def _search(self, query: str) -> list[ModelVersion]:
+        found: list[ModelVersion] = []
+        page = {"filter": query, "max_results": "1000"}
+        while True:
+            answer = self._call("GET", "model-versions/search", page)
+            found += [_parsed(version) for version in answer.get("model_versions", [])]
+            if not answer.get("next_page_token"):
+                return sorted(found, key=lambda version: version.version)
+            page["page_token"] = answer["next_page_token"]
+
+    def _call(self, method: str, path: str, fields: dict[str, str], *, none: bool = False) -> dict[str, Any]:
+        address = f"{self.tracking_uri}/api/2.0/mlflow/{path}"
+        query, body = (fields, None) if method == "GET" else (None, fields)
+        try:
+            response = requests.request(method, address, params=query, json=body, timeout=_TIMEOUT_S)
+            answer: dict[str, Any] = {} if response.status_code >= _SERVER_ERROR else response.json()
+        except requests.RequestException as error:
+            raise RegistryUnavailableError(
+                f"MLflow at {self.tracking_uri} did not answer: {error}"
+            ) from error
+        if response.status_code >= _SERVER_ERROR:
+            raise RegistryUnavailableError(f"MLflow at {self.tracking_uri} answered {response.status_code}")
+        if response.status_code in _NONE_THERE and none:
+            return {}
+        if not response.ok:
+            raise RegistryRefusedError(f"MLflow at {self.tracking_uri} refused: {answer.get('message')}")
+        return answer
+
+
+def _parsed(version: dict[str, Any]) -> ModelVersion:
+    tags = {tag["key"]: tag["value"] for tag in version.get("tags", [])}
+    return ModelVersion(
+        version=int(version["version"]),
+        run_id=version.get("run_id", ""),
+        job=tags.get(JOB_TAG),
+        batches=tuple(filter(None, tags.get(BATCHES_TAG, "").split(","))),
+        digest=tags.get(DIGEST_TAG),
+    )

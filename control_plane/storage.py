@@ -1,0 +1,51 @@
+"""HDFS, as far as the control plane needs it: which batches have landed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+from hdfs import HdfsError, InsecureClient
+
+BATCHES = "/batches"
+COMPLETE = "_SUCCESS"
+
+_TIMEOUT_S = 30.0
+
+
+class StorageUnavailableError(RuntimeError):
+    """HDFS did not answer, or refused; the message names its address and the reason."""
+
+
+@dataclass(frozen=True)
+class LandedBatch:
+    """A batch whose ``_SUCCESS`` is there: its data files, their bytes, and when it was complete (ms)."""
+
+    batch: str
+    path: str
+    files: int
+    bytes: int
+    completed_ms: int
+
+
+def landed_batches(hdfs_url: str) -> list[LandedBatch]:
+    """Return the complete batches under ``/batches``, the first to be complete first."""
+    client = InsecureClient(hdfs_url, timeout=_TIMEOUT_S)
+    try:
+        folders = client.list(BATCHES, status=True) if client.status(BATCHES, strict=False) else []
+        names = [name for name, status in folders if status["type"] == "DIRECTORY"]
+        found = [batch for name in names if (batch := _landed(client, name))]
+    except (HdfsError, requests.RequestException) as error:
+        raise StorageUnavailableError(f"HDFS at {hdfs_url} did not answer: {error}") from error
+    return sorted(found, key=lambda batch: (batch.completed_ms, batch.batch))
+
+
+def _landed(client: Any, name: str) -> LandedBatch | None:
+    path = f"{BATCHES}/{name}"
+    files = {file: status for file, status in client.list(path, status=True) if status["type"] == "FILE"}
+    if COMPLETE not in files:
+        return None
+    # As Hadoop and Spark see it: what begins with an underscore or a dot is no data.
+    data = [status["length"] for file, status in files.items() if file[0] not in "._"]
+    return LandedBatch(name, path, len(data), sum(data), files[COMPLETE]["modificationTime"])

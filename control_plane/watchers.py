@@ -1,0 +1,108 @@
+"""The two periodic checks: which batches have landed in HDFS, which models were registered in MLflow.
+
+Each publishes what its control topic does not hold yet, and keeps no state of its own. Event ids follow from
+what was found, so two watchers at once, or one twice, do no harm: readers drop what they have seen.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import structlog
+from confluent_kafka import KafkaException
+
+from control_plane import audit, events, registry, storage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from control_plane.settings import Servers
+
+log = structlog.get_logger()
+
+SOURCE = "/watchers"
+SERVER_AWAY = (
+    audit.LogUnavailableError,
+    registry.RegistryUnavailableError,
+    storage.StorageUnavailableError,
+    KafkaException,
+)
+
+
+def arrivals(
+    landed: Iterable[storage.LandedBatch], known: Iterable[events.Recorded]
+) -> list[events.BatchArrived]:
+    """Return an event for each landed batch that the log does not know, in the order of their landing."""
+    told = {record.id for record in known}
+    found = (
+        events.BatchArrived(batch=batch.batch, path=batch.path, files=batch.files, bytes=batch.bytes)
+        for batch in landed
+    )
+    return [event for event in found if event.id not in told]
+
+
+def registrations(
+    versions: Iterable[registry.ModelVersion], known: Iterable[events.Recorded], model: str = registry.MODEL
+) -> list[events.ModelRegistered]:
+    """Return an event for each registered version that the log does not know, the oldest first."""
+    told = {record.id for record in known}
+    found = (
+        events.ModelRegistered(
+            version=version.version,
+            model=model,
+            run_id=version.run_id,
+            batches=list(version.batches),
+            digest=version.digest,
+        )
+        for version in versions
+    )
+    return [event for event in found if event.id not in told]
+
+
+def watch_batches(servers: Servers) -> Sequence[events.Event]:
+    """Publish ``batch.arrived`` for what is new in HDFS, and return what was published."""
+    known = audit.read(servers.kafka_bootstrap_servers, events.BATCHES)
+    return _published(servers, arrivals(storage.landed_batches(servers.hdfs_url), known))
+
+
+def watch_models(servers: Servers) -> Sequence[events.Event]:
+    """Publish ``model.registered`` for what is new in MLflow, and return what was published."""
+    known = audit.read(servers.kafka_bootstrap_servers, events.MODELS)
+    versions = registry.Registry(servers.mlflow_tracking_uri).versions()
+    return _published(servers, registrations(versions, known))
+
+
+def _published(servers: Servers, new: Sequence[events.Event]) -> Sequence[events.Event]:
+    if new:
+        audit.publish(servers.kafka_bootstrap_servers, *new, source=SOURCE)
+    for event in new:
+        log.info(event.type, **event.model_dump(mode="json"))
+    return new
+
+
+def watch_every(
+    seconds: float,
+    watches: Sequence[Callable[[Servers], object]],
+    servers: Servers,
+    pause: Callable[[float], object] = time.sleep,
+) -> None:
+    """Run the checks again and again. A server that is away is waited for: one warning an outage."""
+    away: dict[str, str] = {}
+    while True:
+        for watch in watches:
+            _watch_once(watch, servers, away)
+        pause(seconds)
+
+
+def _watch_once(watch: Callable[[Servers], object], servers: Servers, away: dict[str, str]) -> None:
+    name = watch.__name__
+    try:
+        watch(servers)
+    except SERVER_AWAY as error:
+        if name not in away:
+            log.warning("watcher.server_away", check=name, reason=str(error))
+        away[name] = str(error)
+    else:
+        if away.pop(name, None):
+            log.info("watcher.server_back", check=name)
