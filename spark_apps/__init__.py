@@ -1,0 +1,1 @@
+"""The data plane: Spark applications for training, serving and monitoring."""
