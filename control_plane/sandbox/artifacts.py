@@ -1,0 +1,100 @@
+"""Java programs and libraries from the Maven repositories, through jgo."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import jgo
+import structlog
+from filelock import FileLock
+from jgo.config import GlobalSettings
+
+from control_plane.sandbox.errors import SandboxError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from jgo.maven import Artifact
+
+log = structlog.get_logger()
+
+# slf4j-simple writes to standard error, which is each server's log file; neither brings a backend of its own.
+_LOGGING = "org.slf4j:slf4j-simple:1.7.36"
+
+KAFKA = ("org.apache.kafka:kafka_2.13:4.3.1", _LOGGING)
+# The published jars of the NameNode and the DataNode, and not the shaded hadoop-client-minicluster: at start
+# the NameNode's web server reads through every jar that holds its resources, three times; 7 MB, not 60.
+HADOOP = (
+    "org.apache.hadoop:hadoop-hdfs:3.5.0",
+    "org.apache.hadoop:hadoop-hdfs-client:3.5.0",
+    "org.apache.hadoop:hadoop-common:3.5.0",
+    _LOGGING,
+)
+
+_DOWNLOADS_AT_ONCE = 8
+_ATTEMPTS = 3
+
+
+def jars(coordinates: Sequence[str]) -> list[Path]:
+    """Return the jar files of ``coordinates`` (group:artifact:version) and all that they depend on.
+
+    They live in the usual Maven cache, ~/.m2/repository. The answer is remembered in this Python
+    environment, as resolving takes a second. Raises :class:`SandboxError` when something cannot be had.
+    """
+    memory = _memory(coordinates)
+    if known := _recall(memory):
+        return known
+    memory.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(memory.with_suffix(".lock")):
+        if known := _recall(memory):
+            return known
+        found = _fetch(coordinates)
+        memory.write_text("".join(f"{path}\n" for path in found))
+        return found
+
+
+def classpath(coordinates: Sequence[str]) -> str:
+    """Return :func:`jars` as Java's ``-cp`` takes it."""
+    return ":".join(map(str, jars(coordinates)))
+
+
+def _memory(coordinates: Sequence[str]) -> Path:
+    digest = hashlib.sha256("\n".join(coordinates).encode()).hexdigest()[:16]
+    return Path(sys.prefix) / "share" / "pipelines" / f"jars-{digest}.txt"
+
+
+def _recall(memory: Path) -> list[Path]:
+    """Return what was found before, if every file of it is still there."""
+    try:
+        known = [Path(line) for line in memory.read_text().splitlines()]
+    except OSError:
+        return []
+    return known if all(path.exists() for path in known) else []
+
+
+def _fetch(coordinates: Sequence[str]) -> list[Path]:
+    log.info("jars.fetching", coordinates=list(coordinates))
+    try:
+        artifacts = jgo.resolve("+".join(coordinates), repositories=GlobalSettings.load().repositories)
+        with ThreadPoolExecutor(_DOWNLOADS_AT_ONCE) as pool:
+            return list(pool.map(_download, artifacts))
+    except (OSError, RuntimeError, ValueError) as error:
+        raise SandboxError(
+            f"Cannot fetch {', '.join(coordinates)}: {error}; check the connection to the Maven repository "
+            "(a mirror is named in the section [repositories] of ~/.config/jgo.conf)."
+        ) from error
+
+
+def _download(artifact: Artifact) -> Path:
+    """Fetch one jar; one that an interrupted download left half-written is fetched again."""
+    for _ in range(_ATTEMPTS):
+        path = Path(artifact.resolve())
+        if zipfile.is_zipfile(path):
+            return path
+        path.unlink()
+    raise SandboxError(f"{artifact} is not a jar file after {_ATTEMPTS} downloads")

@@ -1,0 +1,146 @@
+"""HDFS: a NameNode and a DataNode, spoken to by WebHDFS."""
+
+from __future__ import annotations
+
+import zipfile
+from typing import TYPE_CHECKING
+
+import requests
+from hdfs import InsecureClient
+from hdfs.util import HdfsError
+
+from control_plane.sandbox.artifacts import HADOOP, classpath
+from control_plane.sandbox.jvm import java_command
+from control_plane.sandbox.machine import HOST
+from control_plane.sandbox.processes import ManagedProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from control_plane.sandbox.layout import Layout
+
+HEAP_MB = 160
+FORMAT_HEAP_MB = 96
+FOLDERS = ("/batches", "/train-sets", "/quarantine")
+
+_NAME_NODE = "org.apache.hadoop.hdfs.server.namenode.NameNode"
+_DATA_NODE = "org.apache.hadoop.hdfs.server.datanode.DataNode"
+_LIVE_NODES = "Hadoop:service=NameNode,name=FSNamesystemState"
+
+
+class Hdfs:
+    """One NameNode, one DataNode, one replica of everything; any user may write anywhere."""
+
+    name = "hdfs"
+    ports = ("hdfs", "hdfs_rpc", "hdfs_data", "hdfs_data_http", "hdfs_data_ipc")
+
+    def __init__(self, layout: Layout, ports: Mapping[str, int], java: Path) -> None:
+        self._layout = layout
+        self._ports = ports
+        self._java = java
+        self._names = layout.data("hdfs-names")
+        self._blocks = layout.data("hdfs-blocks")
+        self.url = f"http://{HOST}:{ports['hdfs']}"
+        self._format: ManagedProcess | None = None
+        self._name_node = self._process("hdfs-namenode", HEAP_MB, _NAME_NODE)
+        self._data_node = self._process("hdfs-datanode", HEAP_MB, _DATA_NODE)
+
+    @property
+    def processes(self) -> list[ManagedProcess]:
+        """What runs now, or may."""
+        return [*([self._format] if self._format else []), self._data_node, self._name_node]
+
+    def prepare(self) -> None:
+        """Begin to format a fresh home's name folder."""
+        _write_web_folders(self._layout.config("webapps.jar"))
+        if not (self._names / "current" / "VERSION").exists():
+            options = ("-format", "-force", "-nonInteractive")
+            self._format = self._process("hdfs-format", FORMAT_HEAP_MB, _NAME_NODE, *options)
+            self._format.start()
+
+    def start(self, timeout_s: float) -> None:
+        """Start both nodes, once the folder is formatted."""
+        if self._format:
+            self._format.wait_until_done(timeout_s)
+            self._format = None
+        self._name_node.start()
+        self._data_node.start()
+
+    def wait_until_ready(self, timeout_s: float) -> None:
+        """Wait until the NameNode knows its DataNode and has left safe mode; make the standing folders."""
+        self._name_node.wait_until_ready(self._has_data_node, timeout_s)
+        client = InsecureClient(self.url, user="hdfs", timeout=timeout_s)
+        self._name_node.wait_until_ready(lambda: _folders_exist(client), timeout_s)
+
+    def _has_data_node(self) -> bool:
+        if self._data_node.poll() is not None:  # it says why in its own log: report it as what failed
+            self._data_node.wait_until_ready(lambda: False, timeout_s=0)
+        try:
+            answer = requests.get(f"{self.url}/jmx", params={"qry": _LIVE_NODES}, timeout=2)
+            beans = answer.json()["beans"]
+        except (requests.RequestException, ValueError, KeyError):
+            return False
+        return bool(beans) and int(beans[0].get("NumLiveDataNodes", 0)) > 0
+
+    def _properties(self) -> dict[str, object]:
+        def at(port: str) -> str:
+            return f"{HOST}:{self._ports[port]}"
+
+        return {
+            "fs.defaultFS": f"hdfs://{at('hdfs_rpc')}",
+            "hadoop.tmp.dir": self._layout.scratch,
+            "dfs.namenode.name.dir": self._names.as_uri(),
+            "dfs.namenode.http-address": at("hdfs"),
+            "dfs.datanode.data.dir": self._blocks.as_uri(),
+            "dfs.datanode.address": at("hdfs_data"),
+            "dfs.datanode.http.address": at("hdfs_data_http"),
+            "dfs.datanode.ipc.address": at("hdfs_data_ipc"),
+            "dfs.datanode.hostname": HOST,
+            "dfs.namenode.datanode.registration.ip-hostname-check": "false",
+            "dfs.permissions.enabled": "false",
+            "dfs.replication": 1,
+            "dfs.client.block.write.replace-datanode-on-failure.policy": "NEVER",
+            "dfs.namenode.safemode.extension": 0,
+            # A writer that died keeps its file locked for a minute, not for twenty.
+            "dfs.namenode.lease-hard-limit-sec": 60,
+            # Both nodes start at once, so the DataNode calls before the NameNode answers.
+            "ipc.client.connect.retry.interval": 100,
+            "ipc.client.connect.max.retries": 600,
+            "dfs.heartbeat.interval": 1,
+            "dfs.namenode.handler.count": 4,
+            "dfs.datanode.handler.count": 4,
+        }
+
+    def _process(self, name: str, heap_mb: int, main: str, *arguments: str) -> ManagedProcess:
+        command = java_command(
+            self._java,
+            f"{classpath(HADOOP)}:{self._layout.config('webapps.jar')}",
+            main,
+            *(f"-D{key}={value}" for key, value in self._properties().items()),
+            *arguments,
+            heap_mb=heap_mb,
+            scratch=self._layout.scratch,
+            quick_start=True,
+        )
+        log_file = self._layout.log_file("hdfs-namenode" if main == _NAME_NODE else "hdfs-datanode")
+        return ManagedProcess(name, command, log_file=log_file, env=self._layout.environment(self._java))
+
+
+def _write_web_folders(jar: Path) -> None:
+    """Make the (empty) folders of the web pages, without which Hadoop's web servers do not start.
+
+    The pages themselves are part of the distribution and of no published jar but a 60 MB one.
+    """
+    with zipfile.ZipFile(jar, "w") as file:
+        for folder in ("webapps/", "webapps/hdfs/", "webapps/datanode/", "webapps/static/"):
+            file.writestr(folder, "")
+
+
+def _folders_exist(client: InsecureClient) -> bool:
+    try:
+        for folder in FOLDERS:
+            client.makedirs(folder, permission="1777")
+    except (HdfsError, requests.RequestException):  # safe mode, until the DataNode has reported its blocks
+        return False
+    return True

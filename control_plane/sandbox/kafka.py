@@ -1,0 +1,112 @@
+"""A Kafka broker and its controller in one process (KRaft)."""
+
+from __future__ import annotations
+
+import base64
+import uuid
+from typing import TYPE_CHECKING
+
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
+
+from control_plane.sandbox.artifacts import KAFKA, classpath
+from control_plane.sandbox.jvm import java_command
+from control_plane.sandbox.machine import HOST
+from control_plane.sandbox.processes import ManagedProcess
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from control_plane.sandbox.layout import Layout
+
+HEAP_MB = 256
+FORMAT_HEAP_MB = 96
+
+
+class KafkaBroker:
+    """One broker; its topics are made by others (``control_plane.topics``), never by accident."""
+
+    name = "kafka"
+    ports = ("kafka", "kafka_controller")
+
+    def __init__(self, layout: Layout, ports: Mapping[str, int], java: Path) -> None:
+        self._data = layout.data("kafka")
+        self._config = layout.config("kafka.properties")
+        self._layout = layout
+        self._java = java
+        self.address = f"{HOST}:{ports['kafka']}"
+        self._controller = f"{HOST}:{ports['kafka_controller']}"
+        self._format: ManagedProcess | None = None
+        self._broker = self._process("kafka", HEAP_MB, "kafka.Kafka", str(self._config))
+
+    @property
+    def processes(self) -> list[ManagedProcess]:
+        """What runs now, or may."""
+        return [*([self._format] if self._format else []), self._broker]
+
+    def prepare(self) -> None:
+        """Write the configuration and begin to format a fresh home's log folder."""
+        self._config.write_text("".join(f"{key}={value}\n" for key, value in self._properties().items()))
+        if not (self._data / "meta.properties").exists():
+            cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+            self._format = self._process(
+                "kafka-format",
+                FORMAT_HEAP_MB,
+                "kafka.tools.StorageTool",
+                *("format", "--cluster-id", cluster_id, "--config", str(self._config)),
+            )
+            self._format.start()
+
+    def start(self, timeout_s: float) -> None:
+        """Start the broker, once the folder is formatted."""
+        if self._format:
+            self._format.wait_until_done(timeout_s)
+            self._format = None
+        self._broker.start()
+
+    def wait_until_ready(self, timeout_s: float) -> None:
+        """Wait until the broker answers a client and leads its partitions."""
+        client = AdminClient({"bootstrap.servers": self.address, "log_level": 0})
+        self._broker.wait_until_ready(lambda: _answers(client), timeout_s)
+
+    def _properties(self) -> dict[str, object]:
+        return {
+            "process.roles": "broker,controller",
+            "node.id": 1,
+            "controller.quorum.voters": f"1@{self._controller}",
+            "controller.listener.names": "CONTROLLER",
+            "listeners": f"PLAINTEXT://{self.address},CONTROLLER://{self._controller}",
+            "advertised.listeners": f"PLAINTEXT://{self.address}",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "log.dirs": self._data,
+            "auto.create.topics.enable": "false",
+            "default.replication.factor": 1,
+            "min.insync.replicas": 1,
+            "offsets.topic.replication.factor": 1,
+            "offsets.topic.num.partitions": 4,
+            "transaction.state.log.replication.factor": 1,
+            "transaction.state.log.min.isr": 1,
+            "transaction.state.log.num.partitions": 4,
+            "group.initial.rebalance.delay.ms": 0,
+            "num.network.threads": 2,
+            "num.io.threads": 4,
+            # The default reserves 128 MB of heap for compacting far larger logs.
+            "log.cleaner.dedupe.buffer.size": 8 * 1024 * 1024,
+            "controlled.shutdown.enable": "false",  # there is no other broker to hand over to
+        }
+
+    def _process(self, name: str, heap_mb: int, main: str, *arguments: str) -> ManagedProcess:
+        command = java_command(
+            self._java, classpath(KAFKA), main, *arguments, heap_mb=heap_mb, scratch=self._layout.scratch
+        )
+        return ManagedProcess(
+            name, command, log_file=self._layout.log_file("kafka"), env=self._layout.environment(self._java)
+        )
+
+
+def _answers(client: AdminClient) -> bool:
+    try:
+        return bool(client.list_topics(timeout=1).brokers)
+    except KafkaException:
+        return False
