@@ -170,7 +170,7 @@ async def _recorded(stream: faust.StreamT[bytes]) -> AsyncIterator[events.Record
 
 
 async def _surely(handle: Callable[[events.Recorded], Awaitable[None]], recorded: events.Recorded) -> None:
-    """Handle the event until that succeeds: faust acknowledges one whose agent raised, so it would be lost."""
+    """Handle the event until that succeeds: faust acknowledges one whose agent raised, and it is lost."""
     while True:
         try:
             return await handle(recorded)

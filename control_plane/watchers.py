@@ -106,3 +106,12 @@ def _watch_once(watch: Callable[[Servers], object], servers: Servers, away: dict
     else:
         if away.pop(name, None):
             log.info("watcher.server_back", check=name)
+
+
+def run(watches: Sequence[Callable[[Servers], object]], servers: Servers, every: float | None) -> None:
+    """Run the checks once, or every so many seconds for ever. Once, a server that is away is an error."""
+    if every is None:
+        for watch in watches:
+            watch(servers)
+    else:
+        watch_every(every, watches, servers)

@@ -4,13 +4,14 @@ The folder of a job is all there is to know of it: ``lock`` is held while it run
 ended, ``reason`` is what the job itself wrote to say why it failed. A runner that finds the lock held or the
 exit written does nothing, so starting one twice is harmless.
 
-The runner ends with the system it belongs to: it reads a pipe whose other end only ``pipelines up`` holds.
+The runner ends with the system it belongs to: it waits for a lock that ``pipelines up`` holds while it runs.
 """
 
 from __future__ import annotations
 
 import argparse
 import ctypes
+import fcntl
 import json
 import os
 import signal
@@ -36,6 +37,7 @@ JOB_FOLDER = "PIPELINES_JOB_FOLDER"
 _LOCK_TIMEOUT_S = 5.0  # longer than anyone looks whether it is held
 _TERMINATION_S = 10.0
 _PR_SET_PDEATHSIG = 1
+_NICENESS = 10  # answers to requests, which share this machine, come first
 
 
 class Exit(TypedDict):
@@ -103,6 +105,7 @@ def _start(folder: Path, log: Path, command: Sequence[str]) -> subprocess.Popen[
 
 
 def _die_with_the_runner() -> None:
+    os.nice(_NICENESS)
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -112,7 +115,8 @@ def _end_with_the_system(process: subprocess.Popen[bytes]) -> None:
 
 
 def _await_the_end(process: subprocess.Popen[bytes]) -> None:
-    os.read(int(os.environ[LIFELINE]), 1)  # nothing is ever written: this returns when the writer is gone
+    with Path(os.environ[LIFELINE]).open() as file:
+        fcntl.flock(file, fcntl.LOCK_SH)
     _signal_group(process, signal.SIGKILL)
     os._exit(1)  # no exit is written: the job did not end, and its attempt may run again
 

@@ -80,7 +80,6 @@ class LocalTrainingLauncher:
         filled = [_filled(part, started) for part in self._command]
         runner = [sys.executable, "-m", "control_plane.launchers.job_runner"]
         options = [f"--folder={folder}", f"--log={log}", f"--deadline={self._deadline_s}", "--"]
-        lifeline = os.environ.get(job_runner.LIFELINE)
         with log.open("ab") as output:
             return subprocess.Popen(
                 [*runner, *options, *filled],
@@ -89,7 +88,6 @@ class LocalTrainingLauncher:
                 stderr=subprocess.STDOUT,
                 env=os.environ | self._environment,
                 start_new_session=True,
-                pass_fds=[int(lifeline)] if lifeline else [],
             )
 
 

@@ -1,0 +1,202 @@
+"""The command line: each command only wires; what it does lives in a module of its own.
+
+Imports are in the commands, so that ``pipelines --help`` does not wait for Kafka's or MLflow's clients.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path  # noqa: TC003 - typer reads the annotations
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from control_plane import __version__, logs
+
+if TYPE_CHECKING:
+    from control_plane.settings import Servers
+
+_REMEDIES = {
+    "LogUnavailableError": "Is Kafka up, and KAFKA_BOOTSTRAP_SERVERS what `pipelines up` printed?",
+    "RegistryUnavailableError": "Is MLflow up, and MLFLOW_TRACKING_URI what `pipelines up` printed?",
+    "StorageUnavailableError": "Is HDFS up, and HDFS_URL what `pipelines up` printed?",
+}
+
+
+class _Commands(TyperGroup):
+    """Says the project's own errors in one sentence; with ``--debug`` the traceback shows as well."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            ours = type(error).__module__.startswith("control_plane.")
+            if not ours or ctx.params.get("debug"):
+                raise
+            remedy = _REMEDIES.get(type(error).__name__, "")
+            typer.echo(f"pipelines: {error}. {remedy}".removesuffix(". "), err=True)
+            raise typer.Exit(1) from error
+
+
+app = typer.Typer(
+    name="pipelines",
+    cls=_Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Used-car prices, end to end: train on batches, answer a stream of requests, measure live.",
+)
+watch = typer.Typer(
+    no_args_is_help=True, help="Publish what has landed in HDFS and MLflow and is not yet known."
+)
+app.add_typer(watch, name="watch")
+
+Every = Annotated[
+    float | None, typer.Option(min=0.1, metavar="SECONDS", help="Check again and again; otherwise once.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"pipelines {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def pipelines(
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error, and log more.")
+    ] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Set logging up for every command."""
+    logs.configure("DEBUG" if debug else None)
+
+
+def _servers() -> Servers:
+    from control_plane.settings import Servers, load
+
+    return load(Servers)
+
+
+@app.command()
+def up(home: Annotated[Path | None, typer.Option(help="Where its state is kept.")] = None) -> None:
+    """Run the whole system until Ctrl-C, and print where its servers are once it is ready.
+
+    Example: pipelines up > servers.env
+    """
+    from control_plane.settings import Home, load
+    from control_plane.up import run
+
+    run(home or load(Home).pipelines_home)
+
+
+@app.command("control-plane")
+def control_plane() -> None:
+    """Run the control plane: it trains on each batch and rolls out each model.
+
+    Example: KAFKA_BOOTSTRAP_SERVERS=broker:9092 pipelines control-plane
+    """
+    from control_plane.app import run
+
+    run()
+
+
+@app.command()
+def topics() -> None:
+    """Make the topics that are missing, by TOPICS_PARTITIONS, TOPICS_REPLICATION and the like.
+
+    Example: TOPICS_REPLICATION=3 pipelines topics
+    """
+    from control_plane.settings import Topics, load
+    from control_plane.topics import ensure_topics
+
+    made = ensure_topics(_servers().kafka_bootstrap_servers, load(Topics))
+    typer.echo(f"made: {', '.join(made)}" if made else "all topics are there")
+
+
+@watch.command("batches")
+def watch_batches(every: Every = None) -> None:
+    """Publish batch.arrived for each complete batch in HDFS that the log does not know.
+
+    Example: pipelines watch batches
+    """
+    from control_plane import watchers
+
+    watchers.run([watchers.watch_batches], _servers(), every)
+
+
+@watch.command("models")
+def watch_models(every: Every = None) -> None:
+    """Publish model.registered for each version in MLflow that the log does not know.
+
+    Example: pipelines watch models --every 60
+    """
+    from control_plane import watchers
+
+    watchers.run([watchers.watch_models], _servers(), every)
+
+
+@watch.command("all")
+def watch_all(every: Every = None) -> None:
+    """Check batches and models.
+
+    Example: pipelines watch all --every 3
+    """
+    from control_plane import watchers
+
+    watchers.run([watchers.watch_batches, watchers.watch_models], _servers(), every)
+
+
+@app.command()
+def audit(
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with events as they come.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Show the life story of every batch and every model, from the control topics.
+
+    Example: pipelines audit --follow
+    """
+    from control_plane import audit_view
+
+    audit_view.run(_servers().kafka_bootstrap_servers, follow=follow, as_json=as_json)
+
+
+@app.command()
+def status(as_json: AsJson = False) -> None:
+    """Show what serves now, and where batches and models are.
+
+    Example: pipelines status --json
+    """
+    from control_plane import status_view
+
+    status_view.run(_servers().kafka_bootstrap_servers, as_json=as_json)
+
+
+@app.command()
+def rollback(
+    version: Annotated[
+        int | None, typer.Argument(min=1, help="The one that served before, unless given.")
+    ] = None,
+) -> None:
+    """Bring an earlier version of the model back in front of the requests.
+
+    Example: pipelines rollback 3
+    """
+    from control_plane.rollback import request
+
+    asked = request(_servers().kafka_bootstrap_servers, version)
+    typer.echo(f"asked for model version {asked.version}; see how it goes: pipelines audit --follow")
+
+
+def main() -> None:
+    """Run the command line."""
+    sys.exit(app())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,163 @@
+"""The embedded system: everything as processes of this machine, until it is interrupted."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import sys
+import time
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, NoReturn
+
+import structlog
+
+from control_plane import audit
+from control_plane.app import heartbeat_file
+from control_plane.launchers import job_runner
+from control_plane.sandbox.java import java_home
+from control_plane.sandbox.processes import ManagedProcess
+from control_plane.sandbox.sandbox import Sandbox
+from control_plane.settings import ControlPlane, Topics, load
+from control_plane.topics import ensure_topics
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from pathlib import Path
+    from types import FrameType
+
+    from control_plane.settings import Servers
+
+log = structlog.get_logger()
+
+_READY_TIMEOUT_S = 180.0
+_STOP_GRACE_S = 20.0
+_CLI = [sys.executable, "-m", "control_plane.cli"]
+
+
+@dataclass(frozen=True)
+class App:
+    """A program of the system. It is ready when ``ready(system)`` holds; from its start on unless given."""
+
+    name: str
+    command: Sequence[str]
+    ready: Callable[[System], bool] = lambda _: True
+
+
+@dataclass(frozen=True)
+class System:
+    """A running embedded system: where its servers answer, where its state is, and since when (Unix time)."""
+
+    servers: Servers
+    home: Path
+    since: float
+    processes: Mapping[str, ManagedProcess]
+
+    def log_file(self, name: str) -> Path:
+        """Return the log of one of its programs."""
+        return self.home / "logs" / f"{name}.log"
+
+
+def _consumes(system: System) -> bool:
+    heartbeat = heartbeat_file(load(ControlPlane), system.home)
+    return heartbeat.exists() and heartbeat.stat().st_mtime >= system.since
+
+
+def _serves(system: System) -> bool:
+    servers = audit.servers(system.servers.kafka_bootstrap_servers)
+    return any(
+        server.role in {"active", "standby"} and server.since.timestamp() >= system.since
+        for server in servers
+    )
+
+
+CONTROL_PLANE = App("control-plane", [*_CLI, "control-plane"], _consumes)
+WATCHERS = App("watchers", [*_CLI, "watch", "all", "--every", "3"])
+SERVING = App("serving", [sys.executable, "-m", "spark_apps.serving.supervisor"], _serves)
+MONITORING = App("monitoring", [sys.executable, "-m", "spark_apps.monitoring"])
+ALL = (SERVING, MONITORING, CONTROL_PLANE, WATCHERS)
+
+
+@contextmanager
+def embedded_system(home: Path, apps: Sequence[App] = ALL) -> Iterator[System]:
+    """Run the servers and the apps; everything is gone when the context ends, or this process does.
+
+    Raises :class:`control_plane.sandbox.errors.SandboxError` when something does not come up.
+    """
+    home = home.absolute()
+    since = time.time()
+    with ExitStack() as stack:
+        sandbox = Sandbox(home)
+        servers = stack.enter_context(sandbox)
+        for process in sandbox.processes:
+            process.keep_alive()
+        ensure_topics(servers.kafka_bootstrap_servers, load(Topics))
+        lifeline = stack.enter_context(_lifeline(home))
+        environment = os.environ | servers.environment() | _environment(home, lifeline)
+        processes = {app.name: _process(app, home, environment) for app in apps}
+        system = System(servers, home, since, processes)
+        stack.callback(_stop, list(processes.values()))
+        for process in processes.values():
+            process.start()
+        for app in apps:
+            processes[app.name].wait_until_ready(partial(app.ready, system), _READY_TIMEOUT_S)
+            log.info("up.ready", app=app.name, seconds=round(time.time() - since, 1))
+        yield system
+
+
+def _environment(home: Path, lifeline: Path) -> dict[str, str]:
+    return {
+        "PIPELINES_HOME": str(home),
+        "JAVA_HOME": str(java_home()),
+        job_runner.LIFELINE: str(lifeline),
+    }
+
+
+def _process(app: App, home: Path, environment: Mapping[str, str]) -> ManagedProcess:
+    log_file = home / "logs" / f"{app.name}.log"
+    return ManagedProcess(app.name, app.command, log_file=log_file, env=environment, restart=True)
+
+
+def _stop(processes: Sequence[ManagedProcess]) -> None:
+    for process in processes:
+        process.terminate()
+    for process in processes:
+        process.stop(_STOP_GRACE_S)
+
+
+@contextmanager
+def _lifeline(home: Path) -> Iterator[Path]:
+    """Hold a lock that the jobs' runners wait for: the kernel releases it however this process ends."""
+    path = home / "lifeline"
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield path
+
+
+class _Interrupted(BaseException):
+    """SIGINT or SIGTERM came. No Exception, so that nothing but the end of the program takes it up."""
+
+
+def run(home: Path) -> None:
+    """Run the system until SIGINT or SIGTERM; say on standard output where its servers are."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
+    try:
+        with embedded_system(home) as system:
+            lines = (f"{name}={value}\n" for name, value in system.servers.environment().items())
+            sys.stdout.writelines(lines)
+            sys.stdout.flush()
+            log.info("up.running", home=str(system.home), stop="Ctrl-C")
+            while True:
+                signal.pause()
+    except _Interrupted:
+        log.info("up.stopped")
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)  # once is enough: stopping has its own limit in time
+    log.info("up.stopping")
+    raise _Interrupted
