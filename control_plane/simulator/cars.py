@@ -5,7 +5,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from control_plane.simulator.dealers import Dealers, load_dealers
-from control_plane.simulator.facts import CRAWL_YEAR, FIRST_YEAR, Bools, Facts, Floats, Ints, load_facts, rows_of
+from control_plane.simulator.facts import (
+    CRAWL_YEAR,
+    FIRST_YEAR,
+    Bools,
+    Facts,
+    Floats,
+    Ints,
+    load_facts,
+    rows_of,
+)
 from control_plane.simulator.options import load_options
 from control_plane.simulator.price import market_log_price, spread
 from control_plane.simulator.versions import Versions, generation, load_versions
@@ -13,25 +22,30 @@ from control_plane.simulator.versions import Versions, generation, load_versions
 #: Shares of cars of a model year that are sold as new.
 _NEW_SHARES = {2021: 0.995, 2020: 0.9, 2019: 0.12, 2018: 0.007}
 _ACCIDENT, _FRAME, _SALVAGE, _THEFT, _FLEET, _CAB_IF_FLEET = 0.15, 0.009, 0.006, 0.004, 0.2, 0.9
-_EFFECTS = {"accident": -0.06, "frame": -0.15, "salvage": -0.25, "theft": -0.12, "fleet": -0.025, "owner": -0.02}
+_EFFECTS = {
+    "accident": -0.06,
+    "frame": -0.15,
+    "salvage": -0.25,
+    "theft": -0.12,
+    "fleet": -0.025,
+    "owner": -0.02,
+}
 _CERTIFIED_EFFECT, _WAITING_EFFECT = 0.03, -0.008
 _FRANCHISE_EFFECT, _INDEPENDENT_EFFECT = 0.01, -0.019
 _USED_AT_FRANCHISE, _SAME_MAKE = 0.655, 0.45
 _PRIVATE = 0.0006  # of used cars
 _WAITING_LOG_MEDIAN, _WAITING_LOG_SPREAD = 3.7, 1.1
 _LEAST_PRICE = 300.0
+_FLEET_AGE_MOST, _CERTIFIED_AGE_MOST = 6, 7
+_CERTIFIED = (0.36, 0.14)  # of young used cars at a franchise of their make, of another make
+_CHARM_FROM, _CHARM = 2_000, 0.5
 WRONG_PRICES = (999_995.0, 999_999.0, 2_698_500.0, 165.0, 9_999_999.0, 300.0, 1_111_111.0, 484.0)
 
 
 @dataclass(frozen=True)
-class Cars:
-    """One entry a listing. ``median`` is the median of its price given all its attributes, ``noise`` the log spread."""
+class History:
+    """What happened to each car before it was listed; new cars have one owner and nothing else."""
 
-    model: Ints
-    year: Ints
-    version: Ints
-    new: Bools
-    miles: Ints
     owners: Ints
     accident: Bools
     frame: Bools
@@ -39,6 +53,18 @@ class Cars:
     theft: Bools
     fleet: Bools
     cab: Bools
+
+
+@dataclass(frozen=True)
+class Cars:
+    """One entry a listing; ``median`` of its price given all attributes, and ``noise``, the log spread."""
+
+    model: Ints
+    year: Ints
+    version: Ints
+    new: Bools
+    miles: Ints
+    history: History
     dealer: Ints
     private: Bools
     certified: Bools
@@ -86,7 +112,7 @@ def draw_cars(rows: int, rng: np.random.Generator) -> Cars:
     on_sale = np.maximum(30, 365 * (CRAWL_YEAR + 1.5 - year)).astype(np.int64)
     days = np.exp(_WAITING_LOG_MEDIAN + _WAITING_LOG_SPREAD * wait).astype(np.int64)
     return Cars(
-        **history,
+        history=history,
         model=model,
         year=year,
         version=version,
@@ -115,19 +141,19 @@ def with_wrong_prices(cars: Cars, wrong: list[int], first: int) -> Cars:
 
 def _models(facts: Facts, rows: int, rng: np.random.Generator) -> Ints:
     cdf = np.cumsum(facts.models.listings)
-    return np.searchsorted(cdf, rng.random(rows) * cdf[-1], side="right")
+    return np.asarray(np.searchsorted(cdf, rng.random(rows) * cdf[-1], side="right"))
 
 
 def _pick(cdf: Floats, which: Ints, rng: np.random.Generator) -> Ints:
-    """Draw a column from the cumulative row ``which`` of each listing: one search over all rows end to end."""
+    """A column drawn from the cumulative row ``which`` of each listing, by one search over all rows."""
     rising = (cdf + np.arange(len(cdf))[:, None]).ravel()
     found = np.searchsorted(rising, which + rng.random(len(which)), side="right")
-    return np.minimum(found - which * cdf.shape[1], cdf.shape[1] - 1)
+    return np.asarray(np.minimum(found - which * cdf.shape[1], cdf.shape[1] - 1))
 
 
 def _versions(versions: Versions, model: Ints, year: Ints, rng: np.random.Generator) -> Ints:
     group = versions.group_of[model, generation(year)]
-    return np.searchsorted(versions.cdf, group + rng.random(len(group)), side="right")
+    return np.asarray(np.searchsorted(versions.cdf, group + rng.random(len(group)), side="right"))
 
 
 def _new_share(year: Ints) -> Floats:
@@ -155,8 +181,8 @@ def _miles(facts: Facts, model: Ints, age: Floats, new: Bools, rng: np.random.Ge
     return np.where(new, delivery, np.clip(used, 1.0, 450_000.0)).astype(np.int64)
 
 
-def _history(age: Floats, new: Bools, rng: np.random.Generator) -> tuple[dict[str, Ints | Bools], Floats]:
-    """Owners and incidents of used cars, and their effect on the log price (mean zero among cars of that age)."""
+def _history(age: Floats, new: Bools, rng: np.random.Generator) -> tuple[History, Floats]:
+    """Owners and incidents of used cars, and their effect on the log price (mean zero at every age)."""
     used, n = ~new, len(age)
     more_owners = np.where(used, np.minimum(0.16 * np.maximum(age, 0.0), 2.2), 0.0)
     owners = 1 + np.minimum(rng.poisson(more_owners), 12)
@@ -165,21 +191,21 @@ def _history(age: Floats, new: Bools, rng: np.random.Generator) -> tuple[dict[st
         "frame": np.full(n, _FRAME),
         "salvage": np.full(n, _SALVAGE),
         "theft": np.full(n, _THEFT),
-        "fleet": np.where(age < 6, _FLEET, 0.4 * _FLEET),
+        "fleet": np.where(age < _FLEET_AGE_MOST, _FLEET, 0.4 * _FLEET),
     }
     effect = _EFFECTS["owner"] * (owners - 1 - more_owners)
-    happened: dict[str, Ints | Bools] = {"owners": owners}
+    happened: dict[str, Bools] = {}
     for name, chance in chances.items():
         happened[name] = used & (rng.random(n) < chance)
         effect += _EFFECTS[name] * (happened[name] - chance * used)
-    happened["cab"] = happened["fleet"] & (rng.random(n) < _CAB_IF_FLEET)
-    return happened, effect
+    cab = happened["fleet"] & (rng.random(n) < _CAB_IF_FLEET)
+    return History(owners=owners, cab=cab, **happened), effect
 
 
 def _sellers(
     facts: Facts, dealers: Dealers, model: Ints, age: Floats, new: Bools, rng: np.random.Generator
 ) -> tuple[Ints, Bools, Bools, Floats]:
-    """Dealer, certified by the dealer, certified by the maker, and the effect of all three on the log price."""
+    """Dealer, certified by dealer, certified by maker, and the effect of all three on the log price."""
     n, make = len(model), facts.models.make_id[model]
     own = dealers.count_of_make[make] > 0
     at_franchise = new | (rng.random(n) < _USED_AT_FRANCHISE)
@@ -189,12 +215,12 @@ def _sellers(
     any_franchise = (u * dealers.franchised).astype(np.int64)
     independent = dealers.franchised + (u * (dealers.count - dealers.franchised)).astype(np.int64)
     dealer = np.where(at_franchise, np.where(same_make, of_make, any_franchise), independent)
-    may_certify = ~new & (age < 7) & at_franchise
-    certified = may_certify & (rng.random(n) < np.where(same_make, 0.36, 0.14))
+    may_certify = ~new & (age < _CERTIFIED_AGE_MOST) & at_franchise
+    certified = may_certify & (rng.random(n) < np.where(same_make, *_CERTIFIED))
     maker_certified = certified & same_make
     kind = np.where(at_franchise, _FRANCHISE_EFFECT, _INDEPENDENT_EFFECT)
     effect = dealers.effect[dealer] + np.where(new, 0.0, kind)
-    effect += _CERTIFIED_EFFECT * (certified - may_certify * np.where(same_make, 0.36, 0.14))
+    effect += _CERTIFIED_EFFECT * (certified - may_certify * np.where(same_make, *_CERTIFIED))
     return dealer, certified, maker_certified, effect
 
 
@@ -210,5 +236,5 @@ def _colours(rows: int, rng: np.random.Generator) -> tuple[Ints, Floats]:
 def _as_dealers_round(price: Floats, new: Bools, rng: np.random.Generator) -> Floats:
     """Whole dollars; half of the used cars end in 95, 98 or 00, as dealers like it."""
     endings = np.array([-5.0, -2.0, 0.0])[rng.integers(0, 3, len(price))]
-    charming = ~new & (price > 2_000) & (rng.random(len(price)) < 0.5)
+    charming = ~new & (price > _CHARM_FROM) & (rng.random(len(price)) < _CHARM)
     return np.maximum(np.where(charming, np.round(price / 100) * 100 + endings, np.round(price)), 100.0)

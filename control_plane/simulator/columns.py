@@ -1,6 +1,6 @@
 """The 66 columns of the dataset: from the numbers of a chunk of cars to the texts of the file."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -13,19 +13,25 @@ from control_plane.simulator.versions import SPEC_COLUMNS, load_versions
 from control_plane.simulator.vins import vins
 from control_plane.simulator.wording import FEATURES, GREETINGS, INTERIORS, PRAISES
 
+# fmt: off
 COLUMNS = (
-    "vin back_legroom bed bed_height bed_length body_type cabin city city_fuel_economy combine_fuel_economy "
-    "daysonmarket dealer_zip description engine_cylinders engine_displacement engine_type exterior_color fleet "
-    "frame_damaged franchise_dealer franchise_make front_legroom fuel_tank_volume fuel_type has_accidents height "
-    "highway_fuel_economy horsepower interior_color isCab is_certified is_cpo is_new is_oemcpo latitude length "
-    "listed_date listing_color listing_id longitude main_picture_url major_options make_name maximum_seating mileage "
-    "model_name owner_count power price salvage savings_amount seller_rating sp_id sp_name theft_title torque "
-    "transmission transmission_display trimId trim_name vehicle_damage_category wheel_system wheel_system_display "
-    "wheelbase width year"
-).split()
+    "vin", "back_legroom", "bed", "bed_height", "bed_length", "body_type", "cabin", "city",
+    "city_fuel_economy", "combine_fuel_economy", "daysonmarket", "dealer_zip", "description",
+    "engine_cylinders", "engine_displacement", "engine_type", "exterior_color", "fleet", "frame_damaged",
+    "franchise_dealer", "franchise_make", "front_legroom", "fuel_tank_volume", "fuel_type",
+    "has_accidents", "height", "highway_fuel_economy", "horsepower", "interior_color", "isCab",
+    "is_certified", "is_cpo", "is_new", "is_oemcpo", "latitude", "length", "listed_date", "listing_color",
+    "listing_id", "longitude", "main_picture_url", "major_options", "make_name", "maximum_seating",
+    "mileage", "model_name", "owner_count", "power", "price", "salvage", "savings_amount",
+    "seller_rating", "sp_id", "sp_name", "theft_title", "torque", "transmission", "transmission_display",
+    "trimId", "trim_name", "vehicle_damage_category", "wheel_system", "wheel_system_display", "wheelbase",
+    "width", "year",
+)
+# fmt: on
 
-#: A listing whose trim the crawler could not tell lacks more and more columns: each goes missing where the row's
-#: obscurity (uniform between 0 and 1) is below the column's bound, so that what is missing is missing together.
+#: A listing whose trim the crawler could not tell lacks more and more columns: each goes missing where the
+#: row's obscurity (uniform between 0 and 1) is below the column's bound, so that what is missing is missing
+#: together.
 _OBSCURED_BELOW = {
     "transmission": 0.0214,
     "transmission_display": 0.0214,
@@ -89,6 +95,7 @@ class Pool:
         self._fields = texts([quoted(value) for value in values])
 
     def take(self, code: Ints, missing: Bools | None = None) -> Column:
+        """The texts that ``code`` points at, empty where ``missing``."""
         chosen = code if missing is None else np.where(missing, len(self._values) - 1, code)
         return Column(self._values[chosen].tolist(), self._fields[chosen].tolist())
 
@@ -203,7 +210,9 @@ def _spec_columns(cars: Cars, pools: _Pools, rng: np.random.Generator) -> dict[s
 
 def _seller_columns(cars: Cars, pools: _Pools) -> dict[str, Column]:
     columns = {
-        name: pools.seller[name].take(cars.dealer, cars.private if name in ("sp_id", "seller_rating") else None)
+        name: pools.seller[name].take(
+            cars.dealer, cars.private if name in ("sp_id", "seller_rating") else None
+        )
         for name in DEALER_COLUMNS
     }
     if cars.private.any():
@@ -219,13 +228,13 @@ def _history_columns(cars: Cars, rng: np.random.Generator) -> dict[str, Column]:
     unknown = rng.random(n) < np.where(cars.new, _NO_HISTORY_NEW, _NO_HISTORY_USED)
     owners_unknown = unknown | (rng.random(n) < _NO_OWNERS)
     return {
-        "fleet": _flag(cars.fleet, unknown),
-        "frame_damaged": _flag(cars.frame, unknown),
-        "has_accidents": _flag(cars.accident, unknown),
-        "isCab": _flag(cars.cab, unknown),
-        "salvage": _flag(cars.salvage, unknown),
-        "theft_title": _flag(cars.theft, unknown),
-        "owner_count": _decimals(cars.owners, owners_unknown),
+        "fleet": _flag(cars.history.fleet, unknown),
+        "frame_damaged": _flag(cars.history.frame, unknown),
+        "has_accidents": _flag(cars.history.accident, unknown),
+        "isCab": _flag(cars.history.cab, unknown),
+        "salvage": _flag(cars.history.salvage, unknown),
+        "theft_title": _flag(cars.history.theft, unknown),
+        "owner_count": _decimals(cars.history.owners, owners_unknown),
         "is_cpo": _flag(cars.certified, ~cars.certified),
         "is_oemcpo": _flag(cars.maker_certified, ~cars.maker_certified),
     }
@@ -276,7 +285,9 @@ def _colour_columns(cars: Cars, pools: _Pools, rng: np.random.Generator) -> dict
     return {
         "exterior_color": pools.exterior.take(np.where(none, total, name), missing),
         "listing_color": pools.listing_color.take(np.where(none | missing, unknown, cars.colour)),
-        "interior_color": pools.interior.take(rng.integers(0, len(INTERIORS), n), rng.random(n) < _NO_INTERIOR),
+        "interior_color": pools.interior.take(
+            rng.integers(0, len(INTERIORS), n), rng.random(n) < _NO_INTERIOR
+        ),
     }
 
 
@@ -299,8 +310,8 @@ def _pictures(columns: dict[str, Column], rng: np.random.Generator) -> Column:
     urls = [
         ""
         if gone
-        else f"https://images.example.com/forsale/{date.replace('-', '/')}/{number % 24:02d}/{number % 60:02d}/"
-        f"{year}_{make}_{model}-pic-{number}-152x114.jpeg".lower().replace(" ", "_")
+        else f"https://images.example.com/forsale/{date.replace('-', '/')}/{number % 24:02d}/"
+        f"{number % 60:02d}/{year}_{make}_{model}-pic-{number}-152x114.jpeg".lower().replace(" ", "_")
         for gone, number, date, year, make, model in zip(
             missing.tolist(),
             numbers.tolist(),

@@ -7,17 +7,43 @@ import numpy as np
 
 from control_plane.simulator.facts import Facts, Floats, Ints, Texts, load_facts, rows_of, texts
 
+# fmt: off
+DEALER_COLUMNS = (
+    "city", "dealer_zip", "latitude", "longitude", "franchise_make", "franchise_dealer", "seller_rating",
+    "sp_id", "sp_name",
+)
+# fmt: on
+
 FRANCHISED, INDEPENDENT = 16_500, 10_500
 _DEALERS_SEED = 27_097
 #: Makes whose new cars were on sale in 2020 have at least this share of their listings in that year or later.
 _ON_SALE_SHARE = 0.08
+#: Column of ``year_cdf`` that holds everything before 2020.
+_BEFORE_2020 = -3
 _NO_RATING_SHARE = 0.0136
+# fmt: off
 _OWNERS = (
-    "Miller Hansen Bradley Crestview Lakeside Parkway Summit Heritage Liberty Walker Griffin Sullivan Pinnacle "
-    "Riverside Frontier Bluebonnet Coastal Evergreen Gateway Hillside Ironwood Keystone Landmark Meridian Northgate "
-    "Oakridge Prairie Redwood Sterling Tidewater Valley Westbrook Yorktown Ashford Beckett Cartwright Dawson Ellison"
-).split()
-_SURROUNDINGS = ("", "", "", "North ", "South ", "East ", "West ", "Lake ", "New ", "Mount ", "Fort ", "Upper ")
+    "Miller", "Hansen", "Bradley", "Crestview", "Lakeside", "Parkway", "Summit", "Heritage", "Liberty",
+    "Walker", "Griffin", "Sullivan", "Pinnacle", "Riverside", "Frontier", "Bluebonnet", "Coastal",
+    "Evergreen", "Gateway", "Hillside", "Ironwood", "Keystone", "Landmark", "Meridian", "Northgate",
+    "Oakridge", "Prairie", "Redwood", "Sterling", "Tidewater", "Valley", "Westbrook", "Yorktown",
+    "Ashford", "Beckett", "Cartwright", "Dawson", "Ellison",
+)
+# fmt: on
+_SURROUNDINGS = (
+    "",
+    "",
+    "",
+    "North ",
+    "South ",
+    "East ",
+    "West ",
+    "Lake ",
+    "New ",
+    "Mount ",
+    "Fort ",
+    "Upper ",
+)
 _INDEPENDENT_NAMES = (
     "{owner} Auto Sales",
     "{owner} Motors, LLC",
@@ -39,7 +65,7 @@ _FRANCHISE_NAMES = (
 
 @dataclass(frozen=True)
 class Dealers:
-    """One entry a dealer, the franchised first and sorted by make; ``effect`` is a log-price effect with mean 0."""
+    """One entry a dealer, the franchised first and by make; ``effect`` on the log price has mean 0."""
 
     columns: dict[str, Texts]  # texts in the dataset's form; the last entry of each is empty
     effect: Floats
@@ -48,10 +74,12 @@ class Dealers:
 
     @property
     def franchised(self) -> int:
+        """How many sell new cars."""
         return int(self.count_of_make.sum())
 
     @property
     def count(self) -> int:
+        """How many there are."""
         return len(self.effect)
 
 
@@ -75,16 +103,12 @@ def load_dealers() -> Dealers:
 def _franchises(facts: Facts) -> Ints:
     """Dealers a make, by the listings of the models it still sells."""
     models = facts.models
-    current = 1 - models.year_cdf[:, CRAWLED_BEFORE]
+    current = 1 - models.year_cdf[:, _BEFORE_2020]
     sold = np.bincount(models.make_id, weights=models.listings * current, minlength=len(facts.makes.make))
     total = np.bincount(models.make_id, weights=models.listings, minlength=len(facts.makes.make))
     active = sold > _ON_SALE_SHARE * total
     shares = np.where(active, sold, 0.0) / np.where(active, sold, 0.0).sum()
     return np.where(active, np.maximum(1, np.round(shares * FRANCHISED)), 0).astype(np.int64)
-
-
-#: Column of ``year_cdf`` that holds everything before 2020.
-CRAWLED_BEFORE = -3
 
 
 def _texts(
@@ -96,7 +120,7 @@ def _texts(
     zips = rng.integers(0, 100, n)
     reviews, mean_stars = rng.integers(1, 90, n), np.clip(rng.normal(4.25, 0.45, n), 1.5, 5.0)
     unrated = rng.random(n) < _NO_RATING_SHARE
-    as_float = rng.random(n) < 0.5
+    as_float = rng.integers(0, 2, n) == 1
     owners, styles = rng.integers(0, len(_OWNERS), n), rng.integers(0, 1000, n)
     columns: dict[str, list[str]] = {name: [] for name in DEALER_COLUMNS}
     for i in range(n):
@@ -120,8 +144,3 @@ def _texts(
         for name, value in row.items():
             columns[name].append(value)
     return {name: texts([*values, ""]) for name, values in columns.items()}
-
-
-DEALER_COLUMNS = (
-    "city dealer_zip latitude longitude franchise_make franchise_dealer seller_rating sp_id sp_name"
-).split()

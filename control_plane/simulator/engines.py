@@ -1,5 +1,7 @@
 """What drives a car: engines that fit a model's class and price, and the texts the dataset gives them."""
 
+# ruff: noqa: PLR2004 -- the numbers are the subject here: where one kind of engine ends and the next begins
+
 import re
 from dataclasses import dataclass
 
@@ -8,9 +10,20 @@ _ELECTRIC = re.compile(
     r"|focus electric|^500e$|mach-e|i-miev|ioniq electric|electric drive|electric$"
 )
 _HYBRID = re.compile(r"hybrid|energi|plug-in|prius|^insight$|^volt$|^clarity|rav4 prime|^cr-z$")
-_HEAVY = re.compile(r"[2345]500|f-[2345]50|chassis|express|savana|e-series|sprinter|transit (cargo|passenger|crew)")
+_HEAVY = re.compile(
+    r"[2345]500|f-[2345]50|chassis|express|savana|e-series|sprinter|transit (cargo|passenger|crew)"
+)
 _DIESEL = re.compile(r"diesel|tdi")
-_ITALIAN = ("Ferrari", "Lamborghini", "Rolls-Royce", "Bentley", "Aston Martin", "McLaren", "Bugatti", "Maybach")
+_ITALIAN = (
+    "Ferrari",
+    "Lamborghini",
+    "Rolls-Royce",
+    "Bentley",
+    "Aston Martin",
+    "McLaren",
+    "Bugatti",
+    "Maybach",
+)
 _LONGITUDINAL_SIX = ("BMW", "Mercedes-Benz", "Land Rover")
 
 
@@ -35,7 +48,7 @@ def is_heavy(model: str) -> bool:
 
 
 def engine_for(make: str, model: str, body: str, new_price: float, rank: float, age: float) -> Engine:
-    """The engine of a trim: ``rank`` 0 is the plainest, 1 the dearest; ``age`` of the model's generation in years."""
+    """The engine of a trim from ``rank`` 0 (plain) to 1 (dear), of a generation of ``age`` years."""
     fuel = _fuel(model.lower(), rank)
     horsepower = _horsepower(body, new_price, rank, age)
     layout = _layout(make, body, horsepower)

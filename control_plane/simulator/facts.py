@@ -1,9 +1,9 @@
 """The facts of the real dataset that the generator is calibrated to, as arrays.
 
-``tables/*.tsv`` hold aggregates only (a model's share, mean price and years; fitted price curves; quantiles of
-mileage by age), never a listing. How they were fitted: ``level``, ``slope`` and ``wear`` are random effects of a
-model or make in a penalised regression of log price on age and mileage, with the published mean price of each of
-the 1,428 models as prior.
+``tables/*.tsv`` hold aggregates only (a model's share, mean price and years; fitted price curves; quantiles
+of mileage by age), never a listing. How they were fitted: ``level``, ``slope`` and ``wear`` are random
+effects of a model or make in a penalised regression of log price on age and mileage, with the published mean
+price of each of the 1,428 models as prior.
 """
 
 import csv
@@ -34,7 +34,7 @@ def texts(values: list[str]) -> Texts:
 
 def rows_of(name: str) -> list[dict[str, str]]:
     """The rows of one table of facts."""
-    with files(__package__).joinpath("tables", f"{name}.tsv").open(encoding="utf-8", newline="") as table:
+    with files(__package__).joinpath("tables", f"{name}.tsv").open(encoding="utf-8") as table:
         return list(csv.DictReader(table, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
@@ -57,7 +57,7 @@ class Models:
 
 @dataclass(frozen=True)
 class Makes:
-    """One entry a make: start of its VINs, price effect of 10,000 miles, log of its use against the average."""
+    """One entry a make: start of its VINs, price effect of 10,000 miles, log of its use to the average."""
 
     make: Texts
     wmi: Texts
@@ -88,6 +88,8 @@ class MileageQuantiles:
 
 @dataclass(frozen=True)
 class Facts:
+    """All tables."""
+
     models: Models
     makes: Makes
     curves: PriceCurves
@@ -134,7 +136,7 @@ def _models(makes: Makes) -> Models:
 
 
 def _year_cdf(rows: list[dict[str, str]]) -> Floats:
-    """Recent years by the model's own shares, older ones as in the whole file among the years the model has."""
+    """Recent years by the model's own shares, older ones as in the whole file among its years."""
     overall = np.zeros(LAST_YEAR - FIRST_YEAR + 1)
     for row in rows_of("years"):
         overall[int(row["year"]) - FIRST_YEAR] = float(row["share"])
@@ -149,7 +151,7 @@ def _year_cdf(rows: list[dict[str, str]]) -> Floats:
         older[recent] = 0.0
         if older.sum() > 0:
             shares[i] += older / older.sum() * max(0.0, 1 - shares[i].sum())
-    return np.cumsum(shares, axis=1) / shares.sum(axis=1, keepdims=True)
+    return np.asarray(np.cumsum(shares, axis=1) / shares.sum(axis=1, keepdims=True))
 
 
 def _years(ranges: str) -> list[int]:

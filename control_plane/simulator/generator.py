@@ -9,13 +9,15 @@ import numpy as np
 
 from control_plane.simulator.cars import Cars, draw_cars, with_wrong_prices
 from control_plane.simulator.columns import COLUMNS, Column, columns_of
+from control_plane.simulator.facts import Floats
+from control_plane.simulator.parts import PartFiles
 
 CHUNK_ROWS = 10_000
 _ROWS_PER_PART = 250_000
 #: The real file holds 3,000,040 rows with 3,000,000 VINs: 40 listings stand in it twice.
 DUPLICATE_SHARE = 40 / 3_000_040
 WRONG_PRICE_SHARE = 1 / 50_000
-_HEADER = ",".join(COLUMNS) + "\n"
+_HEADER = (",".join(COLUMNS) + "\n").encode()
 _GREATEST_SEED = 2**32
 
 
@@ -23,8 +25,9 @@ _GREATEST_SEED = 2**32
 class BestPossible:
     """The error, in dollars, of a model that knows each listing's expected price given all its attributes.
 
-    The squared error is least for the mean of the price, the absolute error for its median; each is measured at its
-    own. Attributes that the file leaves empty are known to this model too, so no real one comes quite as near.
+    The squared error is least for the mean of the price, the absolute error for its median; each is measured
+    at its own. Attributes that the file leaves empty are known to this model too, so no real one comes quite
+    as near.
     """
 
     rows: int
@@ -34,7 +37,7 @@ class BestPossible:
 
 @dataclass(frozen=True)
 class GenerationReport:
-    """What ``generate`` wrote; ``best`` is over the listings with right prices, ``best_with_wrong`` over all."""
+    """What ``generate`` wrote; ``best`` is over listings with right prices, ``best_with_wrong`` over all."""
 
     rows: int
     parts: tuple[Path, ...]
@@ -53,9 +56,12 @@ class _Chunk:
     wrong: list[int]
     copies: list[tuple[int, int]]  # (row, the row that it repeats)
 
-    def records(self) -> list[str]:
+    def records(self) -> list[bytes]:
         """CSV records, each with its line end."""
-        lines = [",".join(row) + "\n" for row in zip(*(column.fields for column in self.columns), strict=True)]
+        lines = [
+            (",".join(row) + "\n").encode()
+            for row in zip(*(column.fields for column in self.columns), strict=True)
+        ]
         for row, repeated in self.copies:
             lines[row] = lines[repeated]
         return lines
@@ -72,27 +78,34 @@ def generate(
 ) -> GenerationReport:
     """Write ``rows`` listings as ``out/part-00000.csv`` and so on, each part with the header.
 
-    The same rows and seed give the same listings, whatever the number of parts (by default one for each 250,000).
-    ``on_rows`` is called with the number of rows written since its last call.
+    The same rows and seed give the same listings, whatever the number of parts (by default one for each
+    250,000). ``on_rows`` is called with the number of rows written since its last call.
     """
     _check(rows, seed)
     count = parts or max(1, -(-rows // _ROWS_PER_PART))
     if not 1 <= count <= max(rows, 1):
         raise ValueError(f"parts is {count}: give a number from 1 to the number of rows ({rows})")
     started, errors, copies = time.monotonic(), _Errors(), 0
-    writer = _PartWriter(out, rows, count)
+    sizes = [rows * (number + 1) // count - rows * number // count for number in range(count)]
+    files = PartFiles(out, _HEADER, sizes)
     for chunk in _chunks(rows, seed):
         records = chunk.records()
-        writer.write(records)
+        files.write(records)
         errors.add(chunk)
         copies += len(chunk.copies)
         if on_rows is not None:
             on_rows(len(records))
-    paths, size = writer.close()
-    best, with_wrong = errors.best()
-    seconds = time.monotonic() - started
+    files.close()
+    best, best_with_wrong = errors.best()
     return GenerationReport(
-        rows, paths, size, seconds, copies, with_wrong.rows - best.rows, best, with_wrong
+        rows=rows,
+        parts=tuple(files.paths),
+        bytes=files.bytes,
+        seconds=time.monotonic() - started,
+        duplicates=copies,
+        wrong_prices=best_with_wrong.rows - best.rows,
+        best=best,
+        best_with_wrong=best_with_wrong,
     )
 
 
@@ -126,41 +139,9 @@ def _chunks(rows: int, seed: int) -> Iterator[_Chunk]:
 
 
 def _events(start: int, stop: int, share: float) -> tuple[int, int]:
-    """How many rare events fell before ``start``, and how many fall from there to ``stop``: as many as due."""
+    """How many rare events fall before row ``start``, and how many from there to ``stop``."""
     before = int(start * share + 0.5)
     return before, int(stop * share + 0.5) - before
-
-
-class _PartWriter:
-    """Spreads records over part files of equal length (one row more or less)."""
-
-    def __init__(self, out: Path, rows: int, parts: int) -> None:
-        out.mkdir(parents=True, exist_ok=True)
-        self._paths = tuple(out / f"part-{number:05d}.csv" for number in range(parts))
-        self._bounds = [rows * (number + 1) // parts for number in range(parts)]
-        self._part, self._written, self._bytes = 0, 0, 0
-        self._file = self._open()
-
-    def write(self, records: list[str]) -> None:
-        while records:
-            room = self._bounds[self._part] - self._written
-            if room == 0:
-                self._file.close()
-                self._part += 1
-                self._file = self._open()
-                continue
-            now, records = records[:room], records[room:]
-            self._bytes += self._file.write("".join(now).encode())
-            self._written += len(now)
-
-    def close(self) -> tuple[tuple[Path, ...], int]:
-        self._file.close()
-        return self._paths, self._bytes
-
-    def _open(self):  # type: ignore[no-untyped-def]
-        file = self._paths[self._part].open("wb")
-        self._bytes += file.write(_HEADER.encode())
-        return file
 
 
 class _Errors:
@@ -182,6 +163,6 @@ class _Errors:
         return _best(self._sums[0]), _best(self._sums.sum(axis=0))
 
 
-def _best(sums: np.ndarray) -> BestPossible:  # type: ignore[type-arg]
+def _best(sums: Floats) -> BestPossible:
     rows, squared, absolute = sums.tolist()
     return BestPossible(int(rows), (squared / max(rows, 1)) ** 0.5, absolute / max(rows, 1))

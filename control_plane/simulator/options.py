@@ -13,7 +13,7 @@ _BITS = 14  # options are listed by two tables of 2**14 texts, one for each half
 
 @dataclass(frozen=True)
 class Options:
-    """``share`` of cars with it, how much more often it stands in a rich trim, first model year, log-price effect."""
+    """One entry an option: share of cars with it, how much more in rich trims, first year, price effect."""
 
     share: Floats
     richer: Floats
@@ -39,10 +39,12 @@ class Options:
 
 @lru_cache(maxsize=1)
 def load_options() -> Options:
+    """Read the table and lay out the lists once a process."""
     rows = rows_of("options")
     names = [f"'{row['option']}'" for row in rows]
     numbers = {
-        column: np.array([float(row[column]) for row in rows]) for column in ("share", "richer", "since", "effect")
+        column: np.array([float(row[column]) for row in rows])
+        for column in ("share", "richer", "since", "effect")
     }
     return Options(**numbers, halves=(_subsets(names[:_BITS]), _subsets(names[_BITS:])))
 

@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from control_plane.simulator.facts import Facts, Bools, Floats, Ints
+from control_plane.simulator.facts import Bools, Facts, Floats, Ints
 
-#: Prices are log-normal around their median; the spread is the part of a price that nothing in the row explains.
+#: Prices are log-normal around their median; the spread is the part of a price that nothing in the row
+#: explains.
 SPREAD_NEW, SPREAD_USED, SPREAD_PER_YEAR, SPREAD_MOST = 0.045, 0.06, 0.004, 0.14
 #: A regression on cars up to this age fitted the models' own slopes; beyond it they are held.
 _SLOPE_AGE_MOST, _SLOPE_AGE_CENTRE = 15.0, 4.0
@@ -18,7 +19,9 @@ def market_log_price(facts: Facts, model: Ints, age: Floats, miles: Floats, new:
     dear = np.log(models.mean_price[model]) - _LEVEL_CENTRE
     ones = np.ones(len(model))
     traits = (ones, models.truck[model], models.luxury[model], dear, np.minimum(age, 12.0) / 10)
-    log_price = models.level[model] + models.slope[model] * (np.minimum(age, _SLOPE_AGE_MOST) - _SLOPE_AGE_CENTRE)
+    log_price = models.level[model] + models.slope[model] * (
+        np.minimum(age, _SLOPE_AGE_MOST) - _SLOPE_AGE_CENTRE
+    )
     for trait, values in zip(traits, curves.age_values.T, strict=False):
         log_price += trait * np.interp(age, curves.age_knots, values)
     for trait, values in zip(traits, curves.miles_values.T, strict=True):

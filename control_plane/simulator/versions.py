@@ -3,6 +3,8 @@
 The sheet is the same in every run; only the drawing of listings from it depends on the seed.
 """
 
+# ruff: noqa: PLR2004 -- the numbers are the subject here: which car has how many gears, seats and trims
+
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -47,20 +49,25 @@ _SHAPES: dict[str, tuple[float, ...]] = {
     "Minivan": (202.0, 78.6, 69.0, 119.0, 41.0, 38.5, 19.5, 7),
     "Van": (224.0, 80.5, 88.0, 138.0, 41.0, 0.0, 25.0, 2),
 }
+# fmt: off
 SPEC_COLUMNS = (
-    "back_legroom body_type bed bed_height bed_length cabin city_fuel_economy engine_cylinders engine_displacement "
-    "front_legroom fuel_tank_volume fuel_type height highway_fuel_economy horsepower length maximum_seating power "
-    "torque transmission transmission_display trimId trim_name wheel_system wheel_system_display wheelbase width"
-).split()
+    "back_legroom", "body_type", "bed", "bed_height", "bed_length", "cabin", "city_fuel_economy",
+    "engine_cylinders", "engine_displacement", "front_legroom", "fuel_tank_volume", "fuel_type", "height",
+    "highway_fuel_economy", "horsepower", "length", "maximum_seating", "power", "torque", "transmission",
+    "transmission_display", "trimId", "trim_name", "wheel_system", "wheel_system_display", "wheelbase",
+    "width",
+)
+# fmt: on
 
 
 @dataclass(frozen=True)
 class Versions:
     """One entry a version; ``columns`` are its texts in the dataset's form.
 
-    ``group`` starts of (model, generation) in ``cdf`` are looked up by ``group_of``; ``cdf`` rises from g to g + 1
-    within the g-th group, so that one search draws a version for any group. ``premium`` is the log-price effect of
-    the trim and drive, with mean zero in each group; ``richness`` from 0 (plain) to 1 says how well equipped it is.
+    ``group`` starts of (model, generation) in ``cdf`` are looked up by ``group_of``; ``cdf`` rises from g to
+    g + 1 within the g-th group, so that one search draws a version for any group. ``premium`` is the
+    log-price effect of the trim and drive, with mean zero in each group; ``richness`` from 0 (plain) to 1
+    says how well equipped it is.
     """
 
     cdf: Floats
@@ -144,7 +151,11 @@ def _drives(make: str, body: str, truck: bool, luxury: bool) -> list[tuple[str, 
     if make == "Subaru":
         return [("AWD", 1.0)]
     if truck:
-        return [("4WD", 0.7), ("RWD", 0.2), ("4X2", 0.1)] if body == "Pickup Truck" else [("4WD", 0.95), ("RWD", 0.05)]
+        return (
+            [("4WD", 0.7), ("RWD", 0.2), ("4X2", 0.1)]
+            if body == "Pickup Truck"
+            else [("4WD", 0.95), ("RWD", 0.05)]
+        )
     if body == "SUV / Crossover":
         return [("FWD", 0.48), ("AWD", 0.46), ("4WD", 0.06)] if not luxury else [("AWD", 0.8), ("FWD", 0.2)]
     if body in ("Coupe", "Convertible", "Van"):
@@ -159,7 +170,9 @@ def _shape(facts: Facts, model: int, rng: np.random.Generator) -> Floats:
     longer = 1 + 0.06 * np.clip(np.log(models.mean_price[model] / 25_000), -1.0, 1.0)
     varied = usual * (1 + rng.normal(0.0, 0.018, len(usual)))
     varied[[0, 3, 6]] *= longer
-    varied[7] = 7 if models.body[model] == "SUV / Crossover" and models.mean_price[model] > 29_000 else usual[7]
+    varied[7] = (
+        7 if models.body[model] == "SUV / Crossover" and models.mean_price[model] > 29_000 else usual[7]
+    )
     if is_heavy(models.model[model]) and models.body[model] == "Van":
         varied[7] = rng.choice([2, 12, 15])
     return varied
@@ -171,7 +184,9 @@ def _append_texts(
     models = facts.models
     age = float(CRAWL_YEAR - (FIRST_YEAR + g * GENERATION_YEARS + GENERATION_YEARS // 2))
     new_price = float(np.exp(models.level[model]) * 1.15)
-    engine = engine_for(models.make[model], models.model[model], models.body[model], new_price, trim.rank, age)
+    engine = engine_for(
+        models.make[model], models.model[model], models.body[model], new_price, trim.rank, age
+    )
     values = {
         "body_type": models.body[model],
         "trim_name": trim.name,

@@ -1,4 +1,4 @@
-"""Vehicle identification numbers: 17 characters with the right check digit and model year, each row its own."""
+"""Vehicle identification numbers: 17 characters with the right check digit and year, each row its own."""
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ _SERIALS = 1_000_000
 _CAPACITY = len(_PLANTS) * _SERIALS
 #: Odd and not a multiple of 5, so that multiplying by it permutes the numbers below the capacity.
 _STRIDE = 19_260_817
+_CHECKED_BY_X = 10
 _WEIGHTS = np.array([8, 7, 6, 5, 4, 3, 2, 10, 0, 9, 8, 7, 6, 5, 4, 3, 2])
 #: The letters' values in the check sum (49 CFR 565.15); digits stand for themselves.
 _VALUES = np.zeros(128, dtype=np.int64)
@@ -29,7 +30,7 @@ def _codes(alphabet: str) -> npt.NDArray[np.uint8]:
 
 
 def vins(wmi: Texts, version: Ints, year: Ints, row: Ints, seed: int, rng: np.random.Generator) -> list[str]:
-    """One VIN a row: maker ``wmi``, ``version`` in the descriptor, ``row`` (number in the whole run) in the serial."""
+    """One VIN a row: maker ``wmi``, ``version`` in the descriptor, ``row`` of the whole run in the serial."""
     n, alphabet = len(row), _codes(_ALPHABET)
     characters = np.empty((n, 17), dtype=np.uint8)
     characters[:, :3] = np.frombuffer("".join(wmi.tolist()).encode(), dtype=np.uint8).reshape(n, 3)
@@ -44,6 +45,6 @@ def vins(wmi: Texts, version: Ints, year: Ints, row: Ints, seed: int, rng: np.ra
     for position in range(6):
         characters[:, 16 - position] = ord("0") + number % _SERIALS // 10**position % 10
     remainder = (_VALUES[characters] * _WEIGHTS).sum(axis=1) % 11
-    characters[:, 8] = np.where(remainder == 10, ord("X"), ord("0") + remainder)
+    characters[:, 8] = np.where(remainder == _CHECKED_BY_X, ord("X"), ord("0") + remainder)
     joined = characters.tobytes().decode("ascii")
     return [joined[start : start + 17] for start in range(0, 17 * n, 17)]

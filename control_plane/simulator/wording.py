@@ -25,7 +25,7 @@ PRAISES = (
     " The brakes and all four tires are new; small scratch on the rear bumper.",
     "\nNo accidents, always serviced on time.\nAvailable for a test drive anytime!",
     "[!@@ NL @@!][!@@ NL @@!]KEY FEATURES INCLUDE[!@@ NL @@!]Navigation, Heated Seats, Back-Up Camera. ",
-    " Financing for every credit, good or bad: apply on our site, and ask for Sam, \"the straight shooter\".",
+    ' Financing for every credit, good or bad: apply on our site, and ask for Sam, "the straight shooter".',
     " Fuel economy you will like, and a 5-year/60,000-mile warranty.",
     "",
     " We serve the whole area, and trade-ins of every make are welcome.",
