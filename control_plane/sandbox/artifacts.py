@@ -9,10 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import jgo
 import structlog
 from filelock import FileLock
-from jgo.config import GlobalSettings
 
 from control_plane.sandbox.errors import SandboxError
 
@@ -78,6 +76,10 @@ def _recall(memory: Path) -> list[Path]:
 
 
 def _fetch(coordinates: Sequence[str]) -> list[Path]:
+    # These imports take 0.3 s, which every start of a Spark app would pay for nothing.
+    import jgo  # noqa: PLC0415
+    from jgo.config import GlobalSettings  # noqa: PLC0415
+
     log.info("jars.fetching", coordinates=list(coordinates))
     try:
         artifacts = jgo.resolve("+".join(coordinates), repositories=GlobalSettings.load().repositories)

@@ -82,7 +82,11 @@ class ManagedProcess:
         self._stopping.clear()
         self._spawn()
         if self._restart:
-            threading.Thread(target=self._keep_alive, name=f"keep-{self.name}", daemon=True).start()
+            self.keep_alive()
+
+    def keep_alive(self) -> None:
+        """From now on start it again whenever it ends by itself, until it is stopped."""
+        threading.Thread(target=self._restart_when_ended, name=f"keep-{self.name}", daemon=True).start()
 
     def wait_until_ready(self, ready: Callable[[], bool], timeout_s: float) -> None:
         """Poll ``ready`` until it holds; raise :class:`ProcessFailedError` if it ends or takes too long."""
@@ -151,7 +155,7 @@ class ManagedProcess:
                 start_new_session=True,  # Ctrl-C reaches the parent alone, which ends its children in order
             )
 
-    def _keep_alive(self) -> None:
+    def _restart_when_ended(self) -> None:
         pause_s = FIRST_PAUSE_S
         while not self._stopping.is_set():
             started = time.monotonic()

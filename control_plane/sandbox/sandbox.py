@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from typing import TYPE_CHECKING, Protocol
 
@@ -88,6 +89,7 @@ class Sandbox:
             ) from None
         if self._layout.owner.exists():
             await_release(self._layout.ports, RELEASE_TIMEOUT_S)
+        shutil.rmtree(self._layout.scratch)  # of the last time
         self._layout.owner.write_text(str(os.getpid()))
 
     def _start(self) -> Servers:

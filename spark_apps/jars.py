@@ -1,0 +1,107 @@
+"""Puts the jars that the apps need beyond Spark's own into the installed pyspark.
+
+Run as ``python -m spark_apps.jars``. There the jars are on the classpath of every session, with no
+``spark.jars.packages`` and no network at start.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import re
+import shutil
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import pyspark
+import structlog
+
+from control_plane import logs
+from control_plane.sandbox import artifacts
+from control_plane.sandbox.errors import SandboxError
+
+log = structlog.get_logger()
+
+COORDINATES = (
+    f"org.apache.spark:spark-sql-kafka-0-10_2.13:{importlib.metadata.version('pyspark')}",
+    "ml.dmlc:xgboost4j-spark_2.13:3.1.1",
+)
+
+# Artifacts whose classes Spark ships under another artifact's name. A second copy would be taken or not
+# by the order of files in a folder.
+SHIPPED_AS = {"kryo": "kryo-shaded", "reflectasm": "kryo-shaded", "commons-logging": "jcl-over-slf4j"}
+
+_MARKER = "car-price-pipelines.json"
+_JAR_NAME = re.compile(r"(?P<artifact>.+?)-\d[\w.+-]*\.jar")
+
+
+def jars_folder() -> Path:
+    """Return the folder of the installed pyspark's jars."""
+    return Path(pyspark.__file__).parent / "jars"
+
+
+def missing(folder: Path | None = None) -> list[str]:
+    """Return those of :data:`COORDINATES` that are not installed in ``folder``, by default pyspark's."""
+    target = folder or jars_folder()
+    installed = _installed(target)
+    if not all((target / name).exists() for name in installed.jars):
+        return list(COORDINATES)
+    return [coordinate for coordinate in COORDINATES if coordinate not in installed.coordinates]
+
+
+def additions(wanted: list[Path], shipped: list[str]) -> list[Path]:
+    """Return those of the ``wanted`` jars (paths in a Maven repository) of which Spark ships no version."""
+    names = {artifact_name(name) for name in shipped}
+    return [
+        path
+        for path in wanted
+        if (artifact := path.parent.parent.name) not in names and SHIPPED_AS.get(artifact) not in names
+    ]
+
+
+def artifact_name(jar: str) -> str:
+    """Return the artifact of a jar's file name: "kafka-clients" of "kafka-clients-3.9.2.jar"."""
+    match = _JAR_NAME.fullmatch(jar)
+    return match["artifact"] if match else jar.removesuffix(".jar")
+
+
+def install(folder: Path | None = None) -> list[str]:
+    """Install what is missing and return the names of the jars; those of an earlier version are removed."""
+    target = folder or jars_folder()
+    before = _installed(target)
+    if not missing(target):
+        return before.jars
+    for name in before.jars:
+        (target / name).unlink(missing_ok=True)
+    (target / _MARKER).unlink(missing_ok=True)
+    added = additions(artifacts.jars(COORDINATES), [path.name for path in target.glob("*.jar")])
+    for path in added:
+        shutil.copyfile(path, target / path.name)
+    now = Installed(list(COORDINATES), [path.name for path in added])
+    (target / _MARKER).write_text(json.dumps(asdict(now)))
+    log.info("jars.installed", jars=now.jars)
+    return now.jars
+
+
+@dataclass(frozen=True)
+class Installed:
+    """What an earlier run has put into the folder; it is written down last, so that it is there in full."""
+
+    coordinates: list[str]
+    jars: list[str]
+
+
+def _installed(folder: Path) -> Installed:
+    try:
+        return Installed(**json.loads((folder / _MARKER).read_text()))
+    except (OSError, ValueError, TypeError):
+        return Installed([], [])
+
+
+if __name__ == "__main__":
+    logs.configure()
+    try:
+        install()
+    except SandboxError as error:
+        sys.exit(str(error))

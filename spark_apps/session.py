@@ -1,0 +1,110 @@
+"""The Spark session of every app: small, quiet, reachable from this machine only, and tidy."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic_settings import BaseSettings
+from pyspark.sql import SparkSession
+
+from control_plane.settings import load
+from spark_apps import jars
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_LOGGING = Path(__file__).with_name("log4j2.properties")
+_STOP_TIMEOUT_S = 10
+
+
+class SparkUnavailableError(RuntimeError):
+    """Spark cannot start here; the message says what is missing and what installs it."""
+
+
+class SparkSettings(BaseSettings):
+    """Where Spark runs: in this process's own JVM unless SPARK_MASTER names a cluster."""
+
+    spark_master: str | None = None
+    spark_ui: bool = False
+
+
+def spark_session(
+    app: str, *, cores: int | str, memory: str, conf: Mapping[str, str] | None = None
+) -> SparkSession:
+    """Start Spark for ``app`` with ``cores`` threads ("*": all) and a heap of ``memory`` ("1g").
+
+    ``conf`` adds to the defaults and overrides them. Whatever Spark writes for itself goes to a folder that
+    is removed when Python exits. Raises :class:`SparkUnavailableError` without Java or the extra jars.
+    """
+    _check()
+    settings = load(SparkSettings)
+    scratch = Path(tempfile.mkdtemp(prefix=f"spark-{app}-"))
+    os.environ["SPARK_LOCAL_DIRS"] = str(scratch)  # the option spark.local.dir does the same with a warning
+    options = defaults(scratch, memory, ui=settings.spark_ui) | dict(conf or {})
+    if settings.spark_master is None:
+        os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
+        options = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"} | options
+    builder = SparkSession.builder.appName(app).master(settings.spark_master or f"local[{cores}]")
+    for key, value in options.items():
+        builder = builder.config(key, value)
+    session = builder.getOrCreate()
+    atexit.register(_clean_up, session, scratch)
+    return session
+
+
+def defaults(scratch: Path, memory: str, *, ui: bool = False) -> dict[str, str]:
+    """Return the options that every app shares."""
+    java_options = (
+        "-XX:+UseSerialGC",  # small heaps: less memory and a quicker start than G1
+        "-XX:-UsePerfData",  # else a file in /tmp/hsperfdata_<user>
+        f"-XX:ErrorFile={scratch}/hs_err_%p.log",
+        f"-Djava.io.tmpdir={scratch}",
+        f"-Dderby.system.home={scratch}",
+        f"-Dlog4j2.configurationFile={_LOGGING.as_uri()}",
+        "-Duser.timezone=UTC",
+    )
+    return {
+        "spark.driver.memory": memory,
+        "spark.driver.extraJavaOptions": " ".join(java_options),
+        "spark.sql.warehouse.dir": (scratch / "warehouse").as_uri(),
+        "spark.sql.catalogImplementation": "in-memory",
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.shuffle.partitions": "4",
+        "spark.ui.enabled": str(ui).lower(),
+        "spark.ui.showConsoleProgress": "false",
+        "spark.log.level": "WARN",
+    }
+
+
+def _check() -> None:
+    if lacking := jars.missing():
+        raise SparkUnavailableError(
+            f"{jars.jars_folder()} lacks {', '.join(lacking)}: "
+            "run python -m spark_apps.jars, as make setup does."
+        )
+    if not (os.environ.get("JAVA_HOME") or shutil.which("java")):
+        raise SparkUnavailableError(
+            "No Java was found: set JAVA_HOME to the home of a Java 17 or 21, or put its java on the PATH."
+        )
+
+
+def _clean_up(session: SparkSession, scratch: Path) -> None:
+    """End Spark's JVM, if the app has not, and remove its files."""
+    gateway = session.sparkContext._gateway  # the only way to the JVM's process
+    process: subprocess.Popen[bytes] | None = getattr(gateway, "proc", None)
+    if process is not None and process.poll() is None:
+        session.stop()
+        if process.stdin:
+            process.stdin.close()  # the JVM ends when its input does
+        try:
+            process.wait(_STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+    shutil.rmtree(scratch, ignore_errors=True)
