@@ -193,6 +193,33 @@ def rollback(
     typer.echo(f"asked for model version {asked.version}; see how it goes: pipelines audit --follow")
 
 
+@app.command()
+def demo(
+    rows: Annotated[int, typer.Option(min=1_000, help="Listings to generate.")] = 30_000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the generated listings and of the split.")] = 7,
+    dataset: Annotated[
+        Path | None, typer.Option(help="A CSV file of the dataset's form, in place of generated listings.")
+    ] = None,
+    rate: Annotated[float, typer.Option(min=0.1, help="Requests a second.")] = 50,
+    keep: Annotated[bool, typer.Option(help="Leave everything running at the end, until Ctrl-C.")] = False,
+    home: Annotated[Path | None, typer.Option(help="Where its state is kept; emptied at the start.")] = None,
+) -> None:
+    """Tell the whole job from the first batch to live errors, on servers of its own.
+
+    Example: pipelines demo --keep
+    """
+    from rich.console import Console
+
+    from control_plane.demo import command
+    from control_plane.demo.story import Options
+    from control_plane.demo.view import View
+    from control_plane.settings import Home, load
+
+    home = home or load(Home).pipelines_home / "demo"
+    told = command.Demo(home, rows, seed, dataset, keep, Options(rate=rate))
+    raise typer.Exit(command.run(told, View(Console(highlight=False))))
+
+
 def main() -> None:
     """Run the command line."""
     sys.exit(app())

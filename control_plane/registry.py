@@ -50,12 +50,24 @@ class Registry:
 
     def versions(self) -> list[ModelVersion]:
         """Return every version of the model, the oldest first; none while nobody registered it."""
-        return self._search(f"name='{self.model}'")
+        found: list[ModelVersion] = []
+        page = {"filter": f"name='{self.model}'", "max_results": "1000"}
+        while True:
+            answer = self._call("GET", "model-versions/search", page)
+            found += [_parsed(version) for version in answer.get("model_versions", [])]
+            if not answer.get("next_page_token"):
+                return sorted(found, key=lambda version: version.version)
+            page["page_token"] = answer["next_page_token"]
 
     def trained_by(self, job: str) -> ModelVersion | None:
         """Return the version that the job registered, the newest of several."""
-        found = self._search(f"name='{self.model}' and tag.`{JOB_TAG}`='{job}'")
-        return found[-1] if found else None
+        # Not by MLflow's filter: a batch's name may hold any quote, and the filter knows no escape.
+        return next((found for found in reversed(self.versions()) if found.job == job), None)
+
+    def metrics(self, run_id: str) -> dict[str, float]:
+        """Return the last value of each metric of a run."""
+        found = self._call("GET", "runs/get", {"run_id": run_id})["run"]["data"].get("metrics", [])
+        return {metric["key"]: float(metric["value"]) for metric in found}
 
     def champion(self) -> int | None:
         """Return the version that the alias points at."""
@@ -68,16 +80,6 @@ class Registry:
         """Point the alias at the version."""
         alias = {"name": self.model, "alias": CHAMPION, "version": str(version)}
         self._call("POST", "registered-models/alias", alias)
-
-    def _search(self, query: str) -> list[ModelVersion]:
-        found: list[ModelVersion] = []
-        page = {"filter": query, "max_results": "1000"}
-        while True:
-            answer = self._call("GET", "model-versions/search", page)
-            found += [_parsed(version) for version in answer.get("model_versions", [])]
-            if not answer.get("next_page_token"):
-                return sorted(found, key=lambda version: version.version)
-            page["page_token"] = answer["next_page_token"]
 
     def _call(self, method: str, path: str, fields: dict[str, str], *, none: bool = False) -> dict[str, Any]:
         address = f"{self.tracking_uri}/api/2.0/mlflow/{path}"

@@ -48,6 +48,16 @@ class Options:
     deadline_s: float = 600
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What the story saw: requests and answers, versions, prices sent, records of ``metrics``."""
+
+    ledger: Ledger
+    versions: list[int]
+    prices_sent: int
+    metrics: list[dict[str, Any]]
+
+
 class ControlLog:
     """Follows the control topics in the background and lets the story wait for what it expects."""
 
@@ -97,8 +107,8 @@ class Story:
         self.phases: list[report.Phase] = []
         self._told = 0
 
-    def tell(self, data: Path) -> tuple[Ledger, list[int], int, list[dict[str, Any]]]:
-        """Run it all; return the ledger, the model versions, the prices sent and the metrics published."""
+    def tell(self, data: Path) -> Outcome:
+        """Run it all. Raises :class:`DemoError` when something that it waits for does not come."""
         first, second = sorted(path for path in data.iterdir() if path.name.startswith("batch-"))[:2]
         with ControlLog(self.servers) as log:
             self.view.chapter("The first batch arrives; nothing answers yet")
@@ -119,8 +129,8 @@ class Story:
                 self.view.chapter("The last prices come in, the last windows close")
                 with self.view.work("waiting for every answer and price"):
                     traffic.finish()
-        records = self._windows(traffic.prices_sent)
-        return traffic.ledger, versions, traffic.prices_sent, records
+        prices = traffic.prices_sent
+        return Outcome(traffic.ledger, versions, prices, self._windows(prices))
 
     def _traffic(self, data: Path) -> Traffic:
         return Traffic(
