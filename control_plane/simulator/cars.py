@@ -1,6 +1,7 @@
 """Draws cars with their history, seller and price: all numbers of a chunk of listings, no texts yet."""
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -39,7 +40,8 @@ _LEAST_PRICE = 300.0
 _FLEET_AGE_MOST, _CERTIFIED_AGE_MOST = 6, 7
 _CERTIFIED = (0.36, 0.14)  # of young used cars at a franchise of their make, of another make
 _CHARM_FROM, _CHARM = 2_000, 0.5
-WRONG_PRICES = (999_995.0, 999_999.0, 2_698_500.0, 165.0, 9_999_999.0, 300.0, 1_111_111.0, 484.0)
+#: Slips as they stand in the real file: placeholders, cents taken for dollars, a monthly rate or a deposit.
+WRONG_PRICES = (999_995.0, 165.0, 999_999.0, 484.0, 2_698_500.0, 200.0, 799_900.0, 350.0)
 
 
 @dataclass(frozen=True)
@@ -225,12 +227,16 @@ def _sellers(
 
 
 def _colours(rows: int, rng: np.random.Generator) -> tuple[Ints, Floats]:
-    table = rows_of("colours")
-    share = np.array([float(row["share"]) for row in table])
-    effect = np.array([float(row["effect"]) for row in table])
-    share /= share.sum()
+    share, effect = _colour_table()
     colour = rng.choice(len(share), rows, p=share)
     return colour, effect[colour] - share @ effect
+
+
+@lru_cache(maxsize=1)
+def _colour_table() -> tuple[Floats, Floats]:
+    table = rows_of("colours")
+    share = np.array([float(row["share"]) for row in table])
+    return share / share.sum(), np.array([float(row["effect"]) for row in table])
 
 
 def _as_dealers_round(price: Floats, new: Bools, rng: np.random.Generator) -> Floats:

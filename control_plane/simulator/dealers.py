@@ -133,8 +133,8 @@ def _texts(
         row = {
             "city": town,
             "dealer_zip": f"{city['zip_prefix']}{zips[i]:02d}",
-            "latitude": f"{float(city['latitude']) + near[i, 0]:.4f}".rstrip("0"),
-            "longitude": f"{float(city['longitude']) + near[i, 1]:.4f}".rstrip("0"),
+            "latitude": repr(round(float(city["latitude"]) + float(near[i, 0]), 4)),
+            "longitude": repr(round(float(city["longitude"]) + float(near[i, 1]), 4)),
             "franchise_make": make,
             "franchise_dealer": "True" if make else "False",
             "seller_rating": "" if unrated[i] else repr(min(stars, 5.0)),

@@ -4,6 +4,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 _ELECTRIC = re.compile(
     r"bolt ev|leaf|^model [sxy3]$|^e-tron|taycan|i-pace|^i3$|kona electric|niro ev|soul ev|spark ev|e-golf"
@@ -47,6 +48,7 @@ def is_heavy(model: str) -> bool:
     return bool(_HEAVY.search(model.lower()))
 
 
+@lru_cache(maxsize=16)  # the drives of a trim share its engine and come one after the other
 def engine_for(make: str, model: str, body: str, new_price: float, rank: float, age: float) -> Engine:
     """The engine of a trim from ``rank`` 0 (plain) to 1 (dear), of a generation of ``age`` years."""
     fuel = _fuel(model.lower(), rank)

@@ -37,8 +37,9 @@ _DRIVES = {
 _FOUR_DRIVEN_PREMIUM = 0.05
 _TRUCK_TRIM_RANGE, _CAR_TRIM_RANGE = 0.42, 0.26
 
+Shape = tuple[float, ...]
 #: Inches of length, width, height, wheelbase, front and back leg room; gallons; seats.
-_SHAPES: dict[str, tuple[float, ...]] = {
+_SHAPES: dict[str, Shape] = {
     "Pickup Truck": (228.0, 80.0, 76.0, 144.0, 43.9, 40.0, 26.0, 5),
     "SUV / Crossover": (183.0, 75.5, 67.0, 108.0, 41.3, 38.3, 16.0, 5),
     "Sedan": (190.0, 72.5, 57.3, 110.0, 42.4, 37.2, 15.3, 5),
@@ -93,7 +94,7 @@ class _Trim:
 
 @lru_cache(maxsize=1)
 def load_versions() -> Versions:
-    """Lay out the sheet once a process (about half a second)."""
+    """Lay out the sheet once a process (about a second)."""
     facts = load_facts()
     rng = np.random.default_rng(_SHEET_SEED)
     names = {(row["make"], row["kind"]): row["trims"].split("|") for row in rows_of("trims")}
@@ -163,7 +164,7 @@ def _drives(make: str, body: str, truck: bool, luxury: bool) -> list[tuple[str, 
     return [("RWD", 0.45), ("AWD", 0.55)] if luxury else [("FWD", 1.0)]
 
 
-def _shape(facts: Facts, model: int, rng: np.random.Generator) -> Floats:
+def _shape(facts: Facts, model: int, rng: np.random.Generator) -> Shape:
     """The body's usual measures, a little longer for dearer models and different for each."""
     models = facts.models
     usual = np.array(_SHAPES[models.body[model]])
@@ -175,11 +176,11 @@ def _shape(facts: Facts, model: int, rng: np.random.Generator) -> Floats:
     )
     if is_heavy(models.model[model]) and models.body[model] == "Van":
         varied[7] = rng.choice([2, 12, 15])
-    return varied
+    return tuple(varied.tolist())
 
 
 def _append_texts(
-    columns: dict[str, list[str]], facts: Facts, model: int, g: int, trim: _Trim, shape: Floats, gears: int
+    columns: dict[str, list[str]], facts: Facts, model: int, g: int, trim: _Trim, shape: Shape, gears: int
 ) -> None:
     models = facts.models
     age = float(CRAWL_YEAR - (FIRST_YEAR + g * GENERATION_YEARS + GENERATION_YEARS // 2))
@@ -202,6 +203,7 @@ def _append_texts(
         columns[name].append(values[name])
 
 
+@lru_cache(maxsize=16)
 def _engine_texts(engine: Engine) -> dict[str, str]:
     rated = engine.city_mpg > 0
     return {
@@ -216,8 +218,9 @@ def _engine_texts(engine: Engine) -> dict[str, str]:
     }
 
 
-def _shape_texts(shape: Floats, age: float, electric: bool) -> dict[str, str]:
-    grown = shape * (1 - 0.0012 * age)
+@lru_cache(maxsize=16)
+def _shape_texts(shape: Shape, age: float, electric: bool) -> dict[str, str]:
+    grown = [measure * (1 - 0.0012 * age) for measure in shape]
     return {
         "length": f"{grown[0]:.4g} in",
         "width": f"{grown[1]:.3g} in",
