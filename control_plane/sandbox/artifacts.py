@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 from filelock import FileLock
 
+from control_plane.sandbox import class_data
 from control_plane.sandbox.errors import SandboxError
 
 if TYPE_CHECKING:
@@ -47,7 +47,6 @@ def jars(coordinates: Sequence[str]) -> list[Path]:
     memory = _memory(coordinates)
     if known := _recall(memory):
         return known
-    memory.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(memory.with_suffix(".lock")):
         if known := _recall(memory):
             return known
@@ -56,14 +55,9 @@ def jars(coordinates: Sequence[str]) -> list[Path]:
         return found
 
 
-def classpath(coordinates: Sequence[str]) -> str:
-    """Return :func:`jars` as Java's ``-cp`` takes it."""
-    return ":".join(map(str, jars(coordinates)))
-
-
 def _memory(coordinates: Sequence[str]) -> Path:
     digest = hashlib.sha256("\n".join(coordinates).encode()).hexdigest()[:16]
-    return Path(sys.prefix) / "share" / "pipelines" / f"jars-{digest}.txt"
+    return class_data.folder() / f"jars-{digest}.txt"
 
 
 def _recall(memory: Path) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from typing import TYPE_CHECKING
 
@@ -9,23 +10,23 @@ import requests
 from hdfs import InsecureClient
 from hdfs.util import HdfsError
 
-from control_plane.sandbox.artifacts import HADOOP, classpath
-from control_plane.sandbox.jvm import java_command
+from control_plane.sandbox import class_data
+from control_plane.sandbox.artifacts import HADOOP
+from control_plane.sandbox.jvm import Program
 from control_plane.sandbox.machine import HOST
-from control_plane.sandbox.processes import ManagedProcess
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from control_plane.sandbox.layout import Layout
+    from control_plane.sandbox.jvm import Jvm
+    from control_plane.sandbox.processes import ManagedProcess
 
-HEAP_MB = 160
-FORMAT_HEAP_MB = 96
 FOLDERS = ("/batches", "/train-sets", "/quarantine")
 
-_NAME_NODE = "org.apache.hadoop.hdfs.server.namenode.NameNode"
-_DATA_NODE = "org.apache.hadoop.hdfs.server.datanode.DataNode"
+_SERVERS = "org.apache.hadoop.hdfs.server"
+_HEAP_MB = 160
+_FORMAT_HEAP_MB = 96
 _LIVE_NODES = "Hadoop:service=NameNode,name=FSNamesystemState"
 
 
@@ -35,16 +36,15 @@ class Hdfs:
     name = "hdfs"
     ports = ("hdfs", "hdfs_rpc", "hdfs_data", "hdfs_data_http", "hdfs_data_ipc")
 
-    def __init__(self, layout: Layout, ports: Mapping[str, int], java: Path) -> None:
-        self._layout = layout
+    def __init__(self, jvm: Jvm, ports: Mapping[str, int]) -> None:
+        self._jvm = jvm
         self._ports = ports
-        self._java = java
-        self._names = layout.data("hdfs-names")
-        self._blocks = layout.data("hdfs-blocks")
+        self._names = jvm.layout.data("hdfs-names")
+        self._blocks = jvm.layout.data("hdfs-blocks")
         self.url = f"http://{HOST}:{ports['hdfs']}"
         self._format: ManagedProcess | None = None
-        self._name_node = self._process("hdfs-namenode", HEAP_MB, _NAME_NODE)
-        self._data_node = self._process("hdfs-datanode", HEAP_MB, _DATA_NODE)
+        self._name_node = jvm.server(name_node(), *self._options())
+        self._data_node = jvm.server(data_node(), *self._options())
 
     @property
     def processes(self) -> list[ManagedProcess]:
@@ -53,10 +53,10 @@ class Hdfs:
 
     def prepare(self) -> None:
         """Begin to format a fresh home's name folder."""
-        _write_web_folders(self._layout.config("webapps.jar"))
         if not (self._names / "current" / "VERSION").exists():
-            options = ("-format", "-force", "-nonInteractive")
-            self._format = self._process("hdfs-format", FORMAT_HEAP_MB, _NAME_NODE, *options)
+            program = name_node()
+            options = (*self._options(), "-format", "-force", "-nonInteractive")
+            self._format = self._jvm.tool(program, program.main, *options, heap_mb=_FORMAT_HEAP_MB)
             self._format.start()
 
     def start(self, timeout_s: float) -> None:
@@ -89,7 +89,7 @@ class Hdfs:
 
         return {
             "fs.defaultFS": f"hdfs://{at('hdfs_rpc')}",
-            "hadoop.tmp.dir": self._layout.scratch,
+            "hadoop.tmp.dir": self._jvm.layout.scratch,
             "dfs.namenode.name.dir": self._names.as_uri(),
             "dfs.namenode.http-address": at("hdfs"),
             "dfs.datanode.data.dir": self._blocks.as_uri(),
@@ -112,29 +112,37 @@ class Hdfs:
             "dfs.datanode.handler.count": 4,
         }
 
-    def _process(self, name: str, heap_mb: int, main: str, *arguments: str) -> ManagedProcess:
-        command = java_command(
-            self._java,
-            f"{classpath(HADOOP)}:{self._layout.config('webapps.jar')}",
-            main,
-            *(f"-D{key}={value}" for key, value in self._properties().items()),
-            *arguments,
-            heap_mb=heap_mb,
-            scratch=self._layout.scratch,
-            quick_start=True,
-        )
-        log_file = self._layout.log_file("hdfs-namenode" if main == _NAME_NODE else "hdfs-datanode")
-        return ManagedProcess(name, command, log_file=log_file, env=self._layout.environment(self._java))
+    def _options(self) -> list[str]:
+        return [f"-D{key}={value}" for key, value in self._properties().items()]
 
 
-def _write_web_folders(jar: Path) -> None:
-    """Make the (empty) folders of the web pages, without which Hadoop's web servers do not start.
+def name_node() -> Program:
+    """Return the server of names, which also is the one of WebHDFS."""
+    return _node("hdfs-namenode", f"{_SERVERS}.namenode.NameNode")
+
+
+def data_node() -> Program:
+    """Return the server of blocks."""
+    return _node("hdfs-datanode", f"{_SERVERS}.datanode.DataNode")
+
+
+def _node(name: str, main: str) -> Program:
+    return Program(name, main, HADOOP, _HEAP_MB, more_jars=(_web_folders(),), quick_start=True)
+
+
+def _web_folders() -> Path:
+    """Return a jar of the (empty) folders of the web pages, without which Hadoop's web servers do not start.
 
     The pages themselves are part of the distribution and of no published jar but a 60 MB one.
     """
-    with zipfile.ZipFile(jar, "w") as file:
-        for folder in ("webapps/", "webapps/hdfs/", "webapps/datanode/", "webapps/static/"):
-            file.writestr(folder, "")
+    jar = class_data.folder() / "webapps.jar"
+    if not jar.exists():
+        unfinished = jar.with_suffix(f".{os.getpid()}")
+        with zipfile.ZipFile(unfinished, "w") as file:
+            for folder in ("webapps/", "webapps/hdfs/", "webapps/datanode/", "webapps/static/"):
+                file.writestr(folder, "")
+        unfinished.replace(jar)
+    return jar
 
 
 def _folders_exist(client: InsecureClient) -> bool:

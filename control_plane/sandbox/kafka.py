@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
-from control_plane.sandbox.artifacts import KAFKA, classpath
-from control_plane.sandbox.jvm import java_command
+from control_plane.sandbox.artifacts import KAFKA
+from control_plane.sandbox.jvm import Program
 from control_plane.sandbox.machine import HOST
-from control_plane.sandbox.processes import ManagedProcess
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
-    from control_plane.sandbox.layout import Layout
+    from control_plane.sandbox.jvm import Jvm
+    from control_plane.sandbox.processes import ManagedProcess
 
-HEAP_MB = 256
-FORMAT_HEAP_MB = 96
+BROKER = Program("kafka", "kafka.Kafka", KAFKA, heap_mb=256)
+
+_FORMAT_HEAP_MB = 96
 
 
 class KafkaBroker:
@@ -30,15 +30,14 @@ class KafkaBroker:
     name = "kafka"
     ports = ("kafka", "kafka_controller")
 
-    def __init__(self, layout: Layout, ports: Mapping[str, int], java: Path) -> None:
-        self._data = layout.data("kafka")
-        self._config = layout.config("kafka.properties")
-        self._layout = layout
-        self._java = java
+    def __init__(self, jvm: Jvm, ports: Mapping[str, int]) -> None:
+        self._data = jvm.layout.data("kafka")
+        self._config = jvm.layout.config("kafka.properties")
+        self._jvm = jvm
         self.address = f"{HOST}:{ports['kafka']}"
         self._controller = f"{HOST}:{ports['kafka_controller']}"
         self._format: ManagedProcess | None = None
-        self._broker = self._process("kafka", HEAP_MB, "kafka.Kafka", str(self._config))
+        self._broker = jvm.server(BROKER, str(self._config))
 
     @property
     def processes(self) -> list[ManagedProcess]:
@@ -50,11 +49,9 @@ class KafkaBroker:
         self._config.write_text("".join(f"{key}={value}\n" for key, value in self._properties().items()))
         if not (self._data / "meta.properties").exists():
             cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-            self._format = self._process(
-                "kafka-format",
-                FORMAT_HEAP_MB,
-                "kafka.tools.StorageTool",
-                *("format", "--cluster-id", cluster_id, "--config", str(self._config)),
+            arguments = ("format", "--cluster-id", cluster_id, "--config", str(self._config))
+            self._format = self._jvm.tool(
+                BROKER, "kafka.tools.StorageTool", *arguments, heap_mb=_FORMAT_HEAP_MB
             )
             self._format.start()
 
@@ -95,14 +92,6 @@ class KafkaBroker:
             "log.cleaner.dedupe.buffer.size": 8 * 1024 * 1024,
             "controlled.shutdown.enable": "false",  # there is no other broker to hand over to
         }
-
-    def _process(self, name: str, heap_mb: int, main: str, *arguments: str) -> ManagedProcess:
-        command = java_command(
-            self._java, classpath(KAFKA), main, *arguments, heap_mb=heap_mb, scratch=self._layout.scratch
-        )
-        return ManagedProcess(
-            name, command, log_file=self._layout.log_file("kafka"), env=self._layout.environment(self._java)
-        )
 
 
 def _answers(client: AdminClient) -> bool:

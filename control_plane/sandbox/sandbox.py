@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 from control_plane.sandbox.errors import SandboxError
 from control_plane.sandbox.hdfs import Hdfs
 from control_plane.sandbox.java import java_home
+from control_plane.sandbox.jvm import Jvm
 from control_plane.sandbox.kafka import KafkaBroker
 from control_plane.sandbox.layout import Layout
 from control_plane.sandbox.machine import await_release, check_disk, check_memory, choose_ports
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 STOP_GRACE_S = 10
+RECORDING_S = 120  # a JVM writes down the classes it loaded when it ends
 RELEASE_TIMEOUT_S = 5
 
 
@@ -54,9 +56,12 @@ class Sandbox:
     :class:`SandboxError` where the machine cannot run it, ``home`` is in use, or a server fails to start.
     """
 
-    def __init__(self, home: Path, settings: SandboxSettings | None = None) -> None:
+    def __init__(
+        self, home: Path, settings: SandboxSettings | None = None, *, record_classes: bool = False
+    ) -> None:
         self._layout = Layout(home.resolve())
         self._settings = settings or load(SandboxSettings)
+        self._record_classes = record_classes
         self._lock = FileLock(self._layout.lock)
         self._servers: list[Server] = []
 
@@ -99,9 +104,10 @@ class Sandbox:
         java = java_home()
         names = (*KafkaBroker.ports, *Hdfs.ports, *MlflowServer.ports)
         ports = choose_ports(names, self._layout.ports, self._settings.demanded_ports())
+        jvm = Jvm(java, self._layout, self._record_classes)
         mlflow = MlflowServer(self._layout, ports, java)
-        hdfs = Hdfs(self._layout, ports, java)
-        kafka = KafkaBroker(self._layout, ports, java)
+        hdfs = Hdfs(jvm, ports)
+        kafka = KafkaBroker(jvm, ports)
         self._servers = [mlflow, hdfs, kafka]
         for server in self._servers:
             server.prepare()
@@ -119,6 +125,6 @@ class Sandbox:
         for process in self.processes:
             process.terminate()
         for process in self.processes:
-            process.stop(STOP_GRACE_S)
+            process.stop(RECORDING_S if self._record_classes else STOP_GRACE_S)
         self._layout.owner.unlink(missing_ok=True)
         self._lock.release()
