@@ -18,7 +18,7 @@ import pyspark
 import structlog
 
 from control_plane import logs
-from control_plane.sandbox import artifacts
+from control_plane.sandbox import artifacts, class_data
 from control_plane.sandbox.errors import SandboxError
 
 log = structlog.get_logger()
@@ -39,6 +39,11 @@ _JAR_NAME = re.compile(r"(?P<artifact>.+?)-\d[\w.+-]*\.jar")
 def jars_folder() -> Path:
     """Return the folder of the installed pyspark's jars."""
     return Path(pyspark.__file__).parent / "jars"
+
+
+def class_archive(java: Path) -> Path:
+    """Return the class archive of Spark with its jars on this Java; see ``spark_apps.record_classes``."""
+    return class_data.archive_file("spark", java, sorted(jars_folder().glob("*.jar")))
 
 
 def missing(folder: Path | None = None) -> list[str]:

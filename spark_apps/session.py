@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pydantic_settings import BaseSettings
+from pyspark import SparkContext
 from pyspark.sql import SparkSession
 
+from control_plane.sandbox import class_data
 from control_plane.settings import load
 from spark_apps import jars
 
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _LOGGING = Path(__file__).with_name("log4j2.properties")
-_STOP_TIMEOUT_S = 10
+STOP_TIMEOUT_S = 10.0
+_JAVA_OPTIONS = "spark.driver.extraJavaOptions"
+_SCRATCH = "spark.pipelines.scratch"
 
 
 class SparkUnavailableError(RuntimeError):
@@ -42,11 +46,12 @@ def spark_session(
     ``conf`` adds to the defaults and overrides them. Whatever Spark writes for itself goes to a folder that
     is removed when Python exits. Raises :class:`SparkUnavailableError` without Java or the extra jars.
     """
-    _check()
     settings = load(SparkSettings)
+    java = java_home()
     scratch = Path(tempfile.mkdtemp(prefix=f"spark-{app}-"))
+    os.environ.setdefault("SPARK_LAUNCHER_OPTS", "-XX:-UsePerfData -XX:TieredStopAtLevel=1")  # of its script
     os.environ["SPARK_LOCAL_DIRS"] = str(scratch)  # the option spark.local.dir does the same with a warning
-    options = defaults(scratch, memory, ui=settings.spark_ui) | dict(conf or {})
+    options = _merged(defaults(scratch, memory, java, ui=settings.spark_ui), conf or {})
     if settings.spark_master is None:
         os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
         options = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"} | options
@@ -54,11 +59,16 @@ def spark_session(
     for key, value in options.items():
         builder = builder.config(key, value)
     session = builder.getOrCreate()
-    atexit.register(_clean_up, session, scratch)
+    atexit.register(_clean_up, session, scratch, STOP_TIMEOUT_S)
     return session
 
 
-def defaults(scratch: Path, memory: str, *, ui: bool = False) -> dict[str, str]:
+def end_session(session: SparkSession, timeout_s: float = STOP_TIMEOUT_S) -> None:
+    """Stop Spark and end its JVM, by force after ``timeout_s``. It happens by itself when Python exits."""
+    _clean_up(session, _scratch(session), timeout_s)
+
+
+def defaults(scratch: Path, memory: str, java: Path, *, ui: bool = False) -> dict[str, str]:
     """Return the options that every app shares."""
     java_options = (
         "-XX:+UseSerialGC",  # small heaps: less memory and a quicker start than G1
@@ -68,10 +78,12 @@ def defaults(scratch: Path, memory: str, *, ui: bool = False) -> dict[str, str]:
         f"-Dderby.system.home={scratch}",
         f"-Dlog4j2.configurationFile={_LOGGING.as_uri()}",
         "-Duser.timezone=UTC",
+        *class_data.use(jars.class_archive(java)),
     )
     return {
+        _SCRATCH: str(scratch),
         "spark.driver.memory": memory,
-        "spark.driver.extraJavaOptions": " ".join(java_options),
+        _JAVA_OPTIONS: " ".join(java_options),
         "spark.sql.warehouse.dir": (scratch / "warehouse").as_uri(),
         "spark.sql.catalogImplementation": "in-memory",
         "spark.sql.session.timeZone": "UTC",
@@ -82,19 +94,36 @@ def defaults(scratch: Path, memory: str, *, ui: bool = False) -> dict[str, str]:
     }
 
 
-def _check() -> None:
+def _merged(options: dict[str, str], conf: Mapping[str, str]) -> dict[str, str]:
+    """Let ``conf`` override ``options``; what it says to the JVM comes after what they say."""
+    java_options = (options[_JAVA_OPTIONS], conf.get(_JAVA_OPTIONS, ""))
+    return options | dict(conf) | {_JAVA_OPTIONS: " ".join(java_options).strip()}
+
+
+def java_home() -> Path:
+    """Return the home of the Java that Spark takes, after a look at whether all is here that it needs."""
     if lacking := jars.missing():
         raise SparkUnavailableError(
             f"{jars.jars_folder()} lacks {', '.join(lacking)}: "
             "run python -m spark_apps.jars, as make setup does."
         )
-    if not (os.environ.get("JAVA_HOME") or shutil.which("java")):
+    if home := os.environ.get("JAVA_HOME"):
+        return Path(home)
+    if not (command := shutil.which("java")):
         raise SparkUnavailableError(
             "No Java was found: set JAVA_HOME to the home of a Java 17 or 21, or put its java on the PATH."
         )
+    return Path(command).resolve().parent.parent
 
 
-def _clean_up(session: SparkSession, scratch: Path) -> None:
+def _scratch(session: SparkSession) -> Path:
+    folder = session.sparkContext.getConf().get(_SCRATCH)
+    if not folder:
+        raise ValueError("This session was not started by spark_session().")
+    return Path(folder)
+
+
+def _clean_up(session: SparkSession, scratch: Path, timeout_s: float) -> None:
     """End Spark's JVM, if the app has not, and remove its files."""
     gateway = session.sparkContext._gateway  # the only way to the JVM's process
     process: subprocess.Popen[bytes] | None = getattr(gateway, "proc", None)
@@ -103,8 +132,9 @@ def _clean_up(session: SparkSession, scratch: Path) -> None:
         if process.stdin:
             process.stdin.close()  # the JVM ends when its input does
         try:
-            process.wait(_STOP_TIMEOUT_S)
+            process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        SparkContext._gateway = SparkContext._jvm = None  # so that a later session starts a JVM of its own
     shutil.rmtree(scratch, ignore_errors=True)
