@@ -1,4 +1,7 @@
-"""Finding a Java that Spark, Hadoop and Kafka accept, or bringing one."""
+"""Finding a Java that Spark, Hadoop and Kafka accept, or bringing one.
+
+``python -m control_plane.sandbox.java`` prints its home.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +17,7 @@ from typing import TYPE_CHECKING
 import cjdk
 import structlog
 
+from control_plane import logs
 from control_plane.sandbox.errors import SandboxError
 
 if TYPE_CHECKING:
@@ -137,3 +142,11 @@ def _from_debian() -> Java | None:
 
 def _expectation() -> str:
     return f"Java {' or '.join(map(str, PREFERRED))} (up to {ACCEPTED[-1]}) with the module {NEEDED_MODULE}"
+
+
+if __name__ == "__main__":
+    logs.configure()
+    try:
+        sys.stdout.write(f"{java_home()}\n")
+    except SandboxError as error:
+        sys.exit(str(error))

@@ -1,0 +1,121 @@
+# Everything is made in .venv; state of running systems is in .pipelines. `make` alone lists the targets.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := $(VENV)/stamps
+LOCK := requirements.lock
+
+# The first Python that will do; `make setup PYTHON=/path/to/python` names another.
+SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))
+PYTHON ?= $(shell for python in python3.12 python3.11 python3 python; do \
+	if $$python -c '$(SUPPORTED)' 2>/dev/null; then command -v $$python; break; fi; done)
+
+# make demo KEEP=1 leaves everything running at its end; DATASET=FILE takes a CSV file of the dataset's form.
+KEEP ?=
+DATASET ?=
+DEMO_FLAGS ?=
+override DEMO_FLAGS += $(if $(KEEP),--keep) $(if $(DATASET),--dataset '$(DATASET)')
+
+PYTEST_FLAGS ?=
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# --- Set-up: each step is done again only when what it is made from has changed. ---
+
+.PHONY: setup
+setup: $(STAMPS)/archives ## Make .venv, and fetch all that the system needs (Python packages, Java, jars)
+
+$(STAMPS)/python:
+	@[[ -n "$(PYTHON)" ]] && "$(PYTHON)" -c '$(SUPPORTED)' || { \
+		echo "Python 3.11 or 3.12 is needed and was not found: install one (Debian: apt-get install python3" \
+			"python3-venv), or name one: make setup PYTHON=/path/to/python3.12" >&2; exit 1; }
+	@"$(PYTHON)" -m venv --clear $(VENV) || { \
+		echo "$(PYTHON) cannot make a virtual environment: install its venv module" \
+			"(Debian: apt-get install python3-venv)" >&2; exit 1; }
+	@mkdir -p $(STAMPS) && touch $@
+
+# uv comes from PyPI like everything else, by the hashes of its entry in the lock.
+$(STAMPS)/uv: $(STAMPS)/python
+	@awk '/^uv==/ {found = 1} found {print} found && !/\\$$/ {exit}' $(LOCK) > $(STAMPS)/uv.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(STAMPS)/uv.lock
+	@touch $@
+
+# Compiled at once: a first start would do it otherwise, and every start where PYTHONDONTWRITEBYTECODE is set.
+$(STAMPS)/packages: $(LOCK) $(STAMPS)/uv
+	@echo "Installing the Python packages of $(LOCK)" >&2
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes --compile-bytecode -r $(LOCK)
+	@touch $@
+
+$(STAMPS)/project: pyproject.toml $(STAMPS)/packages
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+$(STAMPS)/jars: spark_apps/jars.py control_plane/sandbox/artifacts.py $(STAMPS)/project
+	@$(BIN)/python -m spark_apps.jars
+	@touch $@
+
+# Starts the servers and Spark once, which shows that they run here and makes later starts quicker.
+$(STAMPS)/archives: control_plane/sandbox/java.py control_plane/sandbox/prepare.py spark_apps/record_classes.py
+$(STAMPS)/archives: $(STAMPS)/jars
+	@$(BIN)/python -m control_plane.sandbox.prepare
+	@JAVA_HOME=$$($(BIN)/python -m control_plane.sandbox.java) $(BIN)/python -m spark_apps.record_classes
+	@touch $@
+
+# --- Running ---
+
+.PHONY: demo
+demo: setup ## Tell the whole job on real servers (KEEP=1: leave it running, DATASET=FILE: your own listings)
+	@$(BIN)/pipelines demo $(DEMO_FLAGS)
+
+.PHONY: up
+up: setup ## Run the whole system until Ctrl-C
+	@$(BIN)/pipelines up
+
+# --- Checks ---
+
+.PHONY: test
+test: setup lint ## Run all checks and all tests
+	@$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+.PHONY: test-unit
+test-unit: setup ## Run the unit tests: no servers, no Java
+	@$(BIN)/python -m pytest tests/unit $(PYTEST_FLAGS)
+
+.PHONY: test-integration
+test-integration: setup ## Run the tests on real servers
+	@$(BIN)/python -m pytest tests/integration $(PYTEST_FLAGS)
+
+.PHONY: lint
+lint: $(STAMPS)/project ## Check style, form, types and the direction of imports
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache > $(STAMPS)/imports.log || { cat $(STAMPS)/imports.log >&2; exit 1; }
+
+.PHONY: format
+format: $(STAMPS)/project ## Bring the code into its form
+	@$(BIN)/ruff check --quiet --fix .
+	@$(BIN)/ruff format --quiet .
+
+# --- Upkeep ---
+
+.PHONY: lock
+lock: $(STAMPS)/uv ## Resolve the dependencies of pyproject.toml anew into the hashed lock
+	@$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url \
+		--custom-compile-command 'make lock' --group dev pyproject.toml -o $(LOCK)
+
+.PHONY: clean
+clean: ## Delete the state of embedded systems, and caches
+	@rm -rf .pipelines build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	@find control_plane spark_apps tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: distclean
+distclean: clean ## Delete .venv as well
+	@rm -rf $(VENV)
