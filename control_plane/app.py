@@ -87,6 +87,7 @@ def _follow_batches(app: faust.App, follower: _Follower) -> None:
         for name, batch in after.batches.items():
             if before.batches.get(name) != batch:
                 table[name] = _BATCH.dump_python(batch, mode="json")
+        await app.producer.flush()  # the rows are kept before the event counts as read
 
     @app.agent(_topic(app, events.BATCHES), name="batches")
     async def on_batches(stream: faust.StreamT[bytes]) -> None:
@@ -108,6 +109,7 @@ def _follow_models(app: faust.App, follower: _Follower) -> None:
         await follower.perform(actions)
         if after != before:
             table[_ROW] = _ROLLOUTS.dump_python(after, mode="json")
+        await app.producer.flush()
 
     @app.agent(_topic(app, events.MODELS), name="models")
     async def on_models(stream: faust.StreamT[bytes]) -> None:

@@ -33,12 +33,13 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 _WAIT_S = 1.0  # a thread waits no longer at a time, so that stopping never waits for an outage or a job
+_FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 15.0
 
 
 async def persist(call: Callable[..., T], *args: object, final: type[Exception] = LaunchRefusedError) -> T:
     """Call in a thread, again and again with growing pauses, until it returns or raises a ``final`` error."""
-    pause = 0.5
+    pause = _FIRST_PAUSE_S
     while True:
         try:
             return await asyncio.to_thread(call, *args)
@@ -92,7 +93,7 @@ async def follow_rollout(
     except LaunchRefusedError as error:
         return await _gone_back(launcher, started, str(error))
     if answers_since is None:
-        reason = f"no server of version {started.version} answered within {deadline_s:.0f} s"
+        reason = f"no server of version {started.version} answered within {deadline_s:g} s"
         return await _gone_back(launcher, started, reason)
     seconds = max(0.0, (answers_since - since).total_seconds())
     return RolloutSucceeded(version=started.version, rollout=started.rollout, seconds=seconds)

@@ -22,7 +22,9 @@ class RollbackError(RuntimeError):
 def request(bootstrap_servers: str, version: int | None) -> events.RollbackRequested:
     """Publish ``rollback.requested`` for the version, or for the one that served before this one."""
     records = audit.read(bootstrap_servers, events.MODELS)
-    requested = events.RollbackRequested(version=chosen(records, version), requested_at=datetime.now(UTC))
+    now = datetime.now(UTC)
+    now = now.replace(microsecond=now.microsecond // 1000 * 1000)  # as the event's id tells it
+    requested = events.RollbackRequested(version=chosen(records, version), requested_at=now)
     audit.publish(bootstrap_servers, requested, source=SOURCE)
     return requested
 

@@ -57,6 +57,7 @@ def batches(records: Iterable[events.Recorded]) -> list[Json]:
             case events.BatchArrived(batch=name, files=files, bytes=size):
                 rows[name] |= {"files": files, "bytes": size}
             case events.TrainingSucceeded(batch=name) if name in rows:
+                rows[name].pop("reason", None)  # of an attempt before
                 rows[name] |= {
                     "run_id": event.run_id,
                     "model_version": event.version,

@@ -85,7 +85,7 @@ def _run(folder: Path, log: Path, deadline_s: float, command: Sequence[str]) -> 
     # Spark's JVM outlives its Python for a moment; after this nothing of the job is left.
     _signal_group(process, signal.SIGKILL)
     process.wait()
-    reason = f"not done after {deadline_s:.0f} s" if code is None else _reason(folder, log, code)
+    reason = f"not done after {deadline_s:g} s" if code is None else _reason(folder, log, code)
     return Exit(reason=reason, seconds=round(time.monotonic() - started, 3))
 
 

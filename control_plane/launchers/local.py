@@ -40,15 +40,14 @@ class LocalTrainingLauncher:
         self._command = command
         self._deadline_s = deadline_s
         self._environment = environment
-        self._runners: list[subprocess.Popen[bytes]] = []
+        self._runners: dict[str, subprocess.Popen[bytes]] = {}  # those that this process started
 
     def submit(self, started: TrainingStarted) -> None:
         """Start the runner unless the job runs or has ended, and return once it holds the job's lock."""
         folder = self._folder(started)
         if _ended(folder) or _held(folder):
             return
-        runner = self._spawn(started, folder)
-        self._runners = [known for known in self._runners if known.poll() is None] + [runner]
+        runner = self._runners[folder.name] = self._spawn(started, folder)
         give_up = time.monotonic() + _SUBMIT_TIMEOUT_S
         while not (_held(folder) or _ended(folder)):
             if runner.poll() is not None or time.monotonic() > give_up:
@@ -63,6 +62,8 @@ class LocalTrainingLauncher:
             if time.monotonic() > give_up:
                 return None
             time.sleep(_POLL_S)
+        if runner := self._runners.pop(folder.name, None):
+            runner.wait(_SUBMIT_TIMEOUT_S)
         with FileLock(folder / job_runner.LOCK):
             if end := _ended(folder):
                 return end

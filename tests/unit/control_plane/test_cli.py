@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from control_plane import __version__, logs, rollback
+from control_plane.cli import app
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_it_is(monkeypatch):
+    monkeypatch.setattr(logs, "configure", lambda *_: None)  # the runner's stderr is gone after the test
+
+
+COMMANDS = ["up", "control-plane", "topics", "watch batches", "watch models", "watch all", "audit", "status"]
+
+
+def pipelines(*arguments, **environment):
+    return CliRunner().invoke(app, list(arguments), env={"NO_COLOR": "1", "COLUMNS": "200"} | environment)
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "rollback"])
+def test_every_command_explains_itself_with_an_example(command):
+    said = pipelines(*command.split(), "--help")
+    assert said.exit_code == 0
+    assert "Example:" in said.output
+
+
+def test_help_waits_for_no_client_of_kafka_or_mlflow():
+    program = (
+        "import sys, control_plane.cli\n"
+        "heavy = {'confluent_kafka', 'faust', 'mlflow', 'hdfs', 'kubernetes', 'pandas', 'numpy'}\n"
+        "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_the_version_is_told():
+    assert pipelines("--version").output == f"pipelines {__version__}\n"
+
+
+def test_a_wrong_setting_is_one_sentence_with_its_name():
+    said = pipelines("status", MLFLOW_TRACKING_URI="nonsense")
+    assert said.exit_code == 1
+    assert said.stderr.startswith("pipelines: MLFLOW_TRACKING_URI='nonsense': ")
+    assert said.stderr.count("\n") == 1
+
+
+def test_an_error_of_ours_is_one_sentence_and_a_traceback_only_on_demand(monkeypatch):
+    def refuse(*_):
+        raise rollback.RollbackError("there is no version to go back to")
+
+    monkeypatch.setattr(rollback, "request", refuse)
+    said = pipelines("rollback")
+    assert (said.exit_code, said.stderr) == (1, "pipelines: there is no version to go back to\n")
+    assert isinstance(pipelines("--debug", "rollback").exception, rollback.RollbackError)
+
+
+def test_an_error_of_nobody_is_not_hidden(monkeypatch):
+    def break_down(*_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(rollback, "request", break_down)
+    assert isinstance(pipelines("rollback").exception, ZeroDivisionError)
+
+
+def test_a_version_below_one_is_refused():
+    assert pipelines("rollback", "0").exit_code == 2

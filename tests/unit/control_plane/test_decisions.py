@@ -1,0 +1,217 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from control_plane import events
+from control_plane.decisions import (
+    Batch,
+    Launch,
+    Publish,
+    Rollouts,
+    SetChampion,
+    StartRollout,
+    Status,
+    Trainings,
+    on_batch_event,
+    on_model_event,
+    on_training_failure,
+)
+
+NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+
+
+def recorded(event: events.Event, time: datetime = NOON) -> events.Recorded:
+    return events.Recorded(id=event.id, source="/tests", time=time, event=event)
+
+
+def arrived(batch: str) -> events.BatchArrived:
+    return events.BatchArrived(batch=batch, path=f"/batches/{batch}", files=1, bytes=10)
+
+
+def started(batch: str, attempt: int = 1) -> events.TrainingStarted:
+    return events.TrainingStarted(batch=batch, attempt=attempt)
+
+
+def succeeded(batch: str, attempt: int = 1) -> events.TrainingSucceeded:
+    return events.TrainingSucceeded(batch=batch, attempt=attempt, run_id="r", version=1, seconds=2.0)
+
+
+def failed(batch: str, attempt: int = 1, *, final: bool = False) -> events.TrainingFailed:
+    return events.TrainingFailed(batch=batch, attempt=attempt, reason="no rows", final=final)
+
+
+def after_batches(*story: events.Event) -> Trainings:
+    state = Trainings()
+    for event in story:
+        state, _ = on_batch_event(state, recorded(event))
+    return state
+
+
+def registered(version: int) -> events.ModelRegistered:
+    return events.ModelRegistered(version=version, model="used-car-price", run_id="r", batches=["b1"])
+
+
+def rollout(version: int, number: int, replaces: int | None = None) -> events.RolloutStarted:
+    return events.RolloutStarted(version=version, rollout=number, replaces=replaces)
+
+
+def answered(version: int, number: int) -> events.RolloutSucceeded:
+    return events.RolloutSucceeded(version=version, rollout=number, seconds=1.0)
+
+
+def not_answered(version: int, number: int) -> events.RolloutFailed:
+    return events.RolloutFailed(version=version, rollout=number, reason="no server")
+
+
+def rollback(version: int, at: datetime = NOON) -> events.RollbackRequested:
+    return events.RollbackRequested(version=version, requested_at=at)
+
+
+def after_models(*story: events.Event) -> Rollouts:
+    state = Rollouts()
+    for event in story:
+        state, _ = on_model_event(state, recorded(event))
+    return state
+
+
+class TestTrainings:
+    def test_the_first_batch_is_trained_at_once(self):
+        state, actions = on_batch_event(Trainings(), recorded(arrived("b1")))
+        assert actions == [Publish(started("b1"))]
+        assert state.batches == {"b1": Batch(place=0, status=Status.TRAINING, attempt=1)}
+
+    def test_reading_that_a_training_started_launches_its_job(self):
+        state = after_batches(arrived("b1"))
+        assert on_batch_event(state, recorded(started("b1"))) == (state, [Launch(started("b1"))])
+
+    def test_batches_wait_in_the_order_of_their_arrival(self):
+        state = after_batches(arrived("z"), arrived("c"), arrived("a"))
+        assert state.running == started("z")
+        assert state.queue == ["c", "a"]
+
+    def test_the_next_batch_is_trained_when_the_one_before_it_is(self):
+        state = after_batches(arrived("b1"), arrived("b2"))
+        state, actions = on_batch_event(state, recorded(succeeded("b1")))
+        assert actions == [Publish(started("b2"))]
+        assert state.batches["b1"].status is Status.TRAINED
+
+    def test_a_failed_attempt_is_followed_by_the_next_before_any_other_batch(self):
+        state = after_batches(arrived("b1"), arrived("b2"), started("b1"))
+        state, actions = on_batch_event(state, recorded(failed("b1")))
+        assert actions == [Publish(started("b1", attempt=2))]
+        assert state.queue == ["b2"]
+
+    def test_after_the_last_attempt_the_queue_goes_on(self):
+        state = after_batches(arrived("b1"), arrived("b2"), failed("b1"))
+        state, actions = on_batch_event(state, recorded(failed("b1", attempt=2, final=True)))
+        assert actions == [Publish(started("b2"))]
+        assert state.batches["b1"].status is Status.FAILED
+
+    @pytest.mark.parametrize(
+        "old",
+        [
+            arrived("b1"),
+            started("b1", attempt=1),
+            failed("b1", attempt=1),
+            succeeded("b1", attempt=1),
+            succeeded("b1", attempt=3),
+            failed("unknown"),
+            started("unknown"),
+        ],
+        ids=lambda event: event.id,
+    )
+    def test_old_and_unknown_news_change_nothing(self, old):
+        state = after_batches(arrived("b1"), arrived("b2"), started("b1"), failed("b1"))
+        assert on_batch_event(state, recorded(old)) == (state, [])
+
+    def test_a_change_of_which_a_crash_kept_half_is_completed_by_reading_its_event_again(self):
+        half = Trainings({"b1": Batch(0, Status.TRAINED, 1), "b2": Batch(1)})
+        _, actions = on_batch_event(half, recorded(succeeded("b1")))
+        assert actions == [Publish(started("b2"))]
+
+    @pytest.mark.parametrize(("attempt", "final"), [(1, False), (2, False), (3, True), (4, True)])
+    def test_the_last_attempt_is_final(self, attempt, final):
+        failure = on_training_failure(started("b1", attempt), "no rows", 1.0, attempts=3)
+        assert (failure.final, failure.attempt, failure.reason) == (final, attempt, "no rows")
+
+
+class TestRollouts:
+    def test_the_very_first_version_is_rolled_out_in_place_of_nothing(self):
+        state, actions = on_model_event(Rollouts(), recorded(registered(1)))
+        assert actions == [Publish(rollout(1, number=1, replaces=None))]
+        assert state.wanted == 1
+
+    def test_reading_that_a_rollout_started_begins_it_at_the_time_of_the_record(self):
+        state = after_models(registered(1))
+        state, actions = on_model_event(state, recorded(rollout(1, 1)))
+        assert actions == [StartRollout(rollout(1, 1), since=NOON)]
+
+    def test_a_rollout_read_twice_keeps_the_time_of_the_first(self):
+        state = after_models(registered(1), rollout(1, 1))
+        _, actions = on_model_event(state, recorded(rollout(1, 1), NOON + timedelta(minutes=1)))
+        assert actions == [StartRollout(rollout(1, 1), since=NOON)]
+
+    def test_the_champion_is_the_version_that_answers(self):
+        state = after_models(registered(1), rollout(1, 1))
+        state, actions = on_model_event(state, recorded(answered(1, 1)))
+        assert actions == [SetChampion(1)]
+        assert (state.serving, state.running) == (1, None)
+
+    def test_of_several_versions_that_wait_the_newest_is_rolled_out_alone(self):
+        state = after_models(registered(1), registered(2), registered(3))
+        state, actions = on_model_event(state, recorded(answered(1, 1)))
+        assert actions == [SetChampion(1), Publish(rollout(3, number=2, replaces=1))]
+
+    def test_a_failed_rollout_leaves_what_served_before(self):
+        state = after_models(registered(1), answered(1, 1), registered(2), rollout(2, 2, replaces=1))
+        state, actions = on_model_event(state, recorded(not_answered(2, 2)))
+        assert actions == []
+        assert (state.serving, state.wanted, state.running) == (1, 1, None)
+
+    def test_a_version_newer_than_a_failed_one_is_rolled_out_in_place_of_what_serves(self):
+        state = after_models(registered(1), answered(1, 1), registered(2), not_answered(2, 2))
+        _, actions = on_model_event(state, recorded(registered(3)))
+        assert actions == [Publish(rollout(3, number=3, replaces=1))]
+
+    def test_a_rollback_rolls_an_older_version_out(self):
+        state = after_models(registered(1), answered(1, 1), registered(2), answered(2, 2))
+        state, actions = on_model_event(state, recorded(rollback(1)))
+        assert actions == [Publish(rollout(1, number=3, replaces=2))]
+        assert state.wanted == 1
+
+    def test_a_rollback_is_not_undone_by_old_news_and_is_by_a_newer_version(self):
+        state = after_models(registered(1), answered(1, 1), registered(2), answered(2, 2), rollback(1))
+        state, _ = on_model_event(state, recorded(answered(1, 3)))
+        assert on_model_event(state, recorded(registered(2))) == (state, [])
+        _, actions = on_model_event(state, recorded(registered(3)))
+        assert actions == [Publish(rollout(3, number=4, replaces=1))]
+
+    def test_the_same_request_to_roll_back_counts_once_and_a_later_one_again(self):
+        story = [registered(1), answered(1, 1), registered(2), answered(2, 2), rollback(1), answered(1, 3)]
+        state = after_models(*story, registered(3), answered(3, 4))
+        assert on_model_event(state, recorded(rollback(1))) == (state, [])
+        _, actions = on_model_event(state, recorded(rollback(1, NOON + timedelta(hours=1))))
+        assert actions == [Publish(rollout(1, number=5, replaces=3))]
+
+    def test_a_rollback_to_what_serves_does_nothing(self):
+        state = after_models(registered(1), answered(1, 1))
+        state, actions = on_model_event(state, recorded(rollback(1)))
+        assert (actions, state.wanted, state.waiting) == ([], 1, None)
+
+    def test_a_rollback_during_a_rollout_waits_for_its_end(self):
+        state = after_models(registered(1), answered(1, 1), registered(2), rollout(2, 2, replaces=1))
+        state, actions = on_model_event(state, recorded(rollback(1)))
+        assert actions == []
+        _, actions = on_model_event(state, recorded(answered(2, 2)))
+        assert actions == [SetChampion(2), Publish(rollout(1, number=3, replaces=2))]
+
+    @pytest.mark.parametrize(
+        "old",
+        [registered(1), registered(2), answered(1, 1), not_answered(1, 1), answered(2, 3), rollout(1, 1)],
+        ids=lambda event: event.id,
+    )
+    def test_old_and_unknown_news_change_nothing(self, old):
+        state = after_models(registered(1), answered(1, 1), registered(2), rollout(2, 2, replaces=1))
+        assert on_model_event(state, recorded(old)) == (state, [])

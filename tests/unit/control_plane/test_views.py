@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import json
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from control_plane import audit_view, events, status, status_view
+from control_plane.rollback import RollbackError, chosen
+from tests.unit.control_plane.stories import BATCHES, MODELS, NOON, told
+
+
+class TestAudit:
+    def test_a_story_is_told_in_order_and_a_repeated_event_once(self):
+        stories = audit_view.by_subject([*BATCHES, *MODELS])
+        assert list(stories) == ["b1", "b2", "model 1", "model 2"]
+        assert [record.event.type for record in stories["b1"]] == [
+            "batch.arrived",
+            "training.started",
+            "training.failed",
+            "training.started",
+            "training.succeeded",
+        ]
+
+    def test_a_line_says_when_what_how_long_and_why(self):
+        lines = [audit_view.line(record) for record in BATCHES]
+        assert lines[0] == "2026-01-31T12:00:00.000Z  b1  batch.arrived  2 files, 1,000,000 bytes"
+        assert lines[3].endswith("b1  training.failed  1.5  attempt 1: killed by SIGKILL")
+        assert lines[6].endswith("b1  training.succeeded  42.2  attempt 2, model 1, run run-1")
+
+    def test_a_reason_with_braces_is_told_as_it_is(self):
+        failed = events.TrainingFailed(batch="b", attempt=3, reason="{batch}", final=True)
+        assert audit_view.what(failed) == "attempt 3, the last: {batch}"
+
+    def test_a_line_of_json_has_the_fields_of_the_event(self):
+        said = json.loads(audit_view.json_line(MODELS[1]))
+        assert said["id"] == "rollout.started/1/1"
+        assert said["data"] == {"version": 1, "rollout": 1, "replaces": None}
+
+    def test_the_table_shows_every_event(self):
+        console = Console(width=200, record=True, file=StringIO())
+        console.print(audit_view.table(audit_view.by_subject([*BATCHES, *MODELS])))
+        shown = console.export_text()
+        assert shown.count("training.started") == 3
+        assert "in place of model 1" in shown
+
+
+class TestStatus:
+    def test_batches_have_their_status_and_what_came_of_them(self):
+        assert status.batches(BATCHES) == [
+            {
+                "batch": "b1",
+                "status": "trained",
+                "attempt": 2,
+                "files": 2,
+                "bytes": 1_000_000,
+                "run_id": "run-1",
+                "model_version": 1,
+                "seconds": 42.25,
+            },
+            {"batch": "b2", "status": "training", "attempt": 1, "files": 1, "bytes": 10},
+        ]
+
+    def test_a_failed_attempt_shows_its_reason(self):
+        assert status.batches(BATCHES[:4])[0]["reason"] == "killed by SIGKILL"
+
+    @pytest.mark.parametrize(
+        ("events_read", "statuses"),
+        [(1, ["starting"]), (3, ["serving"]), (4, ["serving", "starting"]), (6, ["replaced", "serving"])],
+    )
+    def test_models_go_from_starting_to_serving_to_replaced(self, events_read, statuses):
+        assert [model["status"] for model in status.models(MODELS[:events_read])] == statuses
+
+    def test_a_version_that_failed_to_start_says_why(self):
+        failed = told(
+            *(record.event for record in MODELS[:2]), events.RolloutFailed(version=1, rollout=1, reason="x")
+        )
+        assert status.models(failed)[0] | {"reason": "x"} == status.models(failed)[0]
+
+    def test_the_last_to_lead_is_active_and_one_without_a_model_waits(self):
+        said = [
+            server("killed", "active", 1, epoch=1),
+            server("leads", "active", 2, epoch=2),
+            server("waits", "standby", None),
+            server("comes", "starting", 2),
+        ]
+        assert status.serving(said) == {
+            "active": {"pid": 7, "pids": [7, 8], "model_version": 2, "epoch": 2},
+            "standby": [{"pid": 7, "pids": [7, 8], "model_version": None}],
+            "starting": [{"pid": 7, "pids": [7, 8], "model_version": 2}],
+        }
+
+    def test_in_kubernetes_the_pod_stands_in_place_of_the_processes(self):
+        said = events.ServerAnnouncement(
+            server="s", role="active", model_version=1, epoch=1, pod="p", since=NOON
+        )
+        assert status.serving([said])["active"] == {"pod": "p", "model_version": 1, "epoch": 1}
+
+    def test_without_servers_nothing_is_active(self):
+        assert status.serving([]) == {"active": None, "standby": [], "starting": []}
+
+    def test_a_row_for_each_server_model_and_batch(self):
+        now = {
+            "serving": status.serving([server("s", "active", 2, epoch=2)]),
+            "models": status.models(MODELS),
+            "batches": status.batches(BATCHES),
+        }
+        assert list(status_view.rows(now)) == [
+            ("server", "pid 7", "active", "model 2"),
+            ("model", "1", "replaced", "trained on b1"),
+            ("model", "2", "serving", "trained on b1, b2"),
+            ("batch", "b1", "trained", "model 1"),
+            ("batch", "b2", "training", ""),
+        ]
+
+
+def server(name, role, version, epoch=None):
+    return events.ServerAnnouncement(
+        server=name, role=role, model_version=version, epoch=epoch, pid=7, pids=[7, 8], since=NOON
+    )
+
+
+class TestRollback:
+    def test_without_a_version_it_goes_to_the_one_that_served_before(self):
+        assert chosen(MODELS, None) == 1
+
+    def test_a_registered_version_can_be_named(self):
+        assert chosen(MODELS, 2) == 2
+
+    def test_an_unknown_version_is_refused_with_those_that_are(self):
+        with pytest.raises(RollbackError, match="version 9 was never registered; there are: 1, 2"):
+            chosen(MODELS, 9)
+
+    @pytest.mark.parametrize(
+        ("events_read", "reason"), [(2, "no version serves yet"), (3, "version 1 is the first")]
+    )
+    def test_there_must_be_something_to_go_back_to(self, events_read, reason):
+        with pytest.raises(RollbackError, match=reason):
+            chosen(MODELS[:events_read], None)
