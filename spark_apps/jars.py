@@ -33,7 +33,7 @@ COORDINATES = (
 SHIPPED_AS = {"kryo": "kryo-shaded", "reflectasm": "kryo-shaded", "commons-logging": "jcl-over-slf4j"}
 
 _MARKER = "car-price-pipelines.json"
-_JAR_NAME = re.compile(r"(?P<artifact>.+?)-\d[\w.+-]*\.jar")
+_JAR_NAME = re.compile(r"(?P<artifact>.+)-\d+(\.[\w+]+)*(-[A-Za-z]\w*)*\.jar")
 
 
 def jars_folder() -> Path:
