@@ -95,6 +95,43 @@ def up(home: Annotated[Path | None, typer.Option(help="Where its state is kept."
     run(home or load(Home).pipelines_home)
 
 
+@app.command()
+def generate(
+    rows: Annotated[int, typer.Option(min=0, help="How many listings.")],
+    out: Annotated[Path, typer.Option(file_okay=False, help="The folder of the CSV parts.")],
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same listings.")] = 1,
+    parts: Annotated[
+        int | None, typer.Option(min=1, help="One for each 250,000 listings unless given.")
+    ] = None,
+) -> None:
+    """Write listings in the exact form of the dataset, as CSV parts.
+
+    Example: pipelines generate --rows 100000 --seed 7 --out listings
+    """
+    from control_plane.simulator.commands import run_generate
+
+    run_generate(rows, seed, out, parts)
+
+
+@app.command()
+def split(
+    csv: Annotated[
+        Path, typer.Option(exists=True, dir_okay=False, help="The dataset, or a file of its form.")
+    ],
+    out: Annotated[Path, typer.Option(file_okay=False, help="The folder of the batches and the test part.")],
+    batches: Annotated[int, typer.Option(min=1, help="How many batches to train on.")] = 2,
+    test_share: Annotated[float, typer.Option(min=0, max=1, help="The share that requests come from.")] = 0.2,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same parts.")] = 1,
+) -> None:
+    """Split the real file into batches to train on and a test part for requests.
+
+    Example: pipelines split --csv used_cars_data.csv --out parts --batches 5
+    """
+    from control_plane.simulator.commands import run_split
+
+    run_split(csv, out, batches, test_share, seed)
+
+
 @app.command("control-plane")
 def control_plane() -> None:
     """Run the control plane: it trains on each batch and rolls out each model.

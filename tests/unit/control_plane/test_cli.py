@@ -15,7 +15,19 @@ def _logging_as_it_is(monkeypatch):
     monkeypatch.setattr(logs, "configure", lambda *_: None)  # the runner's stderr is gone after the test
 
 
-COMMANDS = ["up", "control-plane", "topics", "watch batches", "watch models", "watch all", "audit", "status"]
+COMMANDS = [
+    "up",
+    "generate",
+    "split",
+    "demo",
+    "control-plane",
+    "topics",
+    "watch batches",
+    "watch models",
+    "watch all",
+    "audit",
+    "status",
+]
 
 
 def pipelines(*arguments, **environment):
