@@ -11,6 +11,7 @@ import json
 import re
 import shutil
 import sys
+import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -27,6 +28,13 @@ COORDINATES = (
     f"org.apache.spark:spark-sql-kafka-0-10_2.13:{importlib.metadata.version('pyspark')}",
     "ml.dmlc:xgboost4j-spark_2.13:3.1.1",
 )
+
+# Spark's WebHDFS client looks for a class of Jersey in Hadoop's shaded packages that hadoop-client-runtime
+# 3.5.0 leaves out ("ClassNotFoundException: ...jersey.internal.RuntimeDelegateImpl"); of the artifacts that
+# have it, this is the one made to stand beside it. Only these packages are taken from its 56 MB.
+JERSEY_FROM = "org.apache.hadoop:hadoop-client-minicluster:3.5.0"
+_JERSEY_PACKAGES = "org/apache/hadoop/shaded/org/glassfish/jersey/"
+JERSEY_JAR = "hadoop-shaded-jersey-3.5.0.jar"
 
 # Artifacts whose classes Spark ships under another artifact's name. A second copy would be taken or not
 # by the order of files in a folder.
@@ -47,12 +55,12 @@ def class_archive(java: Path) -> Path:
 
 
 def missing(folder: Path | None = None) -> list[str]:
-    """Return those of :data:`COORDINATES` that are not installed in ``folder``, by default pyspark's."""
+    """Return the coordinates of what is not installed in ``folder``, by default pyspark's."""
     target = folder or jars_folder()
-    installed = _installed(target)
+    installed, wanted = _installed(target), [*COORDINATES, JERSEY_FROM]
     if not all((target / name).exists() for name in installed.jars):
-        return list(COORDINATES)
-    return [coordinate for coordinate in COORDINATES if coordinate not in installed.coordinates]
+        return wanted
+    return [coordinate for coordinate in wanted if coordinate not in installed.coordinates]
 
 
 def additions(wanted: list[Path], shipped: list[str]) -> list[Path]:
@@ -83,10 +91,25 @@ def install(folder: Path | None = None) -> list[str]:
     added = additions(artifacts.jars(COORDINATES), [path.name for path in target.glob("*.jar")])
     for path in added:
         shutil.copyfile(path, target / path.name)
-    now = Installed(list(COORDINATES), [path.name for path in added])
+    _extract(_artifact(JERSEY_FROM), _JERSEY_PACKAGES, target / JERSEY_JAR)
+    now = Installed([*COORDINATES, JERSEY_FROM], [*(path.name for path in added), JERSEY_JAR])
     (target / _MARKER).write_text(json.dumps(asdict(now)))
     log.info("jars.installed", jars=now.jars)
     return now.jars
+
+
+def _artifact(coordinate: str) -> Path:
+    """Return the jar of ``coordinate`` itself, without those that it depends on."""
+    name = coordinate.split(":")[1]
+    return next(path for path in artifacts.jars((coordinate,)) if artifact_name(path.name) == name)
+
+
+def _extract(jar: Path, packages: str, to: Path) -> None:
+    """Write those entries of ``jar`` whose names begin with ``packages`` to the jar ``to``."""
+    with zipfile.ZipFile(jar) as source, zipfile.ZipFile(to, "w", zipfile.ZIP_DEFLATED) as target:
+        for entry in source.infolist():
+            if entry.filename.startswith(packages):
+                target.writestr(entry, source.read(entry))
 
 
 @dataclass(frozen=True)
