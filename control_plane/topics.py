@@ -21,6 +21,7 @@ LISTINGS = "listings"
 PREDICTIONS = "predictions"
 OUTCOMES = "outcomes"
 METRICS = "metrics"
+MONITORING_TICKS = "monitoring.ticks"
 CONTROL_BATCHES = events.BATCHES
 CONTROL_MODELS = events.MODELS
 CONTROL_SERVERS = events.SERVERS
@@ -53,6 +54,7 @@ def wanted(settings: Topics) -> list[Topic]:
         Topic(PREDICTIONS, settings.partitions, data),
         Topic(OUTCOMES, settings.partitions, data),
         Topic(METRICS, 1, data),
+        Topic(MONITORING_TICKS, 1, data),
         Topic(CONTROL_BATCHES, 1, forever),
         Topic(CONTROL_MODELS, 1, forever),
         Topic(CONTROL_SERVERS, 1, {"cleanup.policy": "compact"}),

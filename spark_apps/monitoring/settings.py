@@ -1,0 +1,47 @@
+"""What can be set about the monitoring application; all durations in seconds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from control_plane.settings import Home, load
+
+DAY_S = 24 * 3600.0
+
+
+class Monitoring(BaseSettings):
+    """How long things are waited for, how large the windows are, and what the application may use."""
+
+    model_config = SettingsConfigDict(env_prefix="monitoring_")
+
+    price_horizon: float = Field(DAY_S, gt=0, description="how long after its answer a price may come")
+    price_lead: float = Field(3600, ge=0, description="how long before its answer a price may have come")
+    window: float = Field(60, ge=0.001, description="length of the tumbling windows")
+    delay: float = Field(5, gt=0, description="how long after its end a window waits for outcomes")
+    replay: float = Field(
+        600, gt=0, description="how long an outcome is recognised that a killed batch had written already"
+    )
+    trigger: float = Field(2, gt=0, description="how often new records are looked for")
+    batch_records: int = Field(50_000, ge=1, description="records of a topic that one batch joins at most")
+    checkpoint: str = Field("", description="a folder or Hadoop URL; under PIPELINES_HOME unless given")
+    heartbeat: Path | None = Field(None, description="a file touched every second for a liveness probe")
+    cores: int = Field(2, ge=1)
+    memory: str = Field("512m", pattern=r"^\d+[mg]$", description="heap of the JVM")
+    state_partitions: int = Field(2, ge=1, description="fixed by the first start on a checkpoint")
+    state_memory_mb: int = Field(64, ge=8, description="native memory of all state stores together")
+
+    @field_validator("replay")
+    @classmethod
+    def _outlasts_the_delay(cls, replay: float, fields: ValidationInfo) -> float:
+        if replay < fields.data.get("delay", 0):
+            raise ValueError("expects at least MONITORING_DELAY")
+        return replay
+
+    @property
+    def checkpoint_root(self) -> str:
+        """Where the checkpoints lie, without a trailing slash."""
+        chosen = self.checkpoint or str(load(Home).pipelines_home.absolute() / "monitoring")
+        return chosen.rstrip("/")

@@ -1,0 +1,79 @@
+"""Ticks: records that say "it is now this late", so that the last window closes though nothing else comes.
+
+They go through Kafka, into a topic of their own that the windows' query reads together with ``outcomes``:
+one source, whose ends are looked up at one moment, and one clock, the broker's. So a tick cannot overtake
+an outcome, however long the application was down and however much is waiting: when a tick can be read, every
+outcome that was recorded before it can be read too, and is read in the same batch or an earlier one. (Spark's
+own rate source takes the driver's clock and knows nothing of what waits in Kafka.)
+
+A tick is sent only when a window waits for one, so an idle application has nothing to do.
+"""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import structlog
+from confluent_kafka import KafkaException, Producer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from spark_apps.monitoring.progress import Progress
+
+log = structlog.get_logger()
+
+
+def closing_time(watermark: datetime, *, window: float, delay: float) -> datetime:
+    """Return when the first window still open at ``watermark`` can be closed; durations in seconds."""
+    end = (math.floor(watermark.timestamp() / window) + 1) * window
+    return datetime.fromtimestamp(end + delay, UTC)
+
+
+class Ticker:
+    """Sends a tick whenever a window could be closed by one."""
+
+    def __init__(self, send: Callable[[], None], *, window: float, delay: float, patience: float) -> None:
+        """Send by ``send``; repeat a tick that changed nothing after ``patience`` seconds."""
+        self._send = send
+        self._window = window
+        self._delay = delay
+        self._patience = patience
+        self._last: datetime | None = None
+
+    def wake(self, now: datetime) -> None:
+        """Send a tick unasked: after a start nobody knows yet which windows were left open."""
+        self._last = now
+        self._send()
+
+    def on_progress(self, progress: Progress, now: datetime) -> None:
+        """Send a tick if a window is open that can be closed now."""
+        if progress.open_windows and self._is_due(progress.watermark, now):
+            self.wake(now)
+
+    def _is_due(self, watermark: datetime, now: datetime) -> bool:
+        due = closing_time(watermark, window=self._window, delay=self._delay)
+        if self._last is None or self._last < due:
+            return now >= due
+        return (now - self._last).total_seconds() >= self._patience
+
+
+def kafka_sender(bootstrap_servers: str, topic: str) -> Callable[[], None]:
+    """Return a function that appends a tick to ``topic`` without waiting for it; what fails is logged."""
+    producer = Producer({"bootstrap.servers": bootstrap_servers, "linger.ms": 0})
+
+    def send() -> None:
+        try:
+            producer.produce(topic, value=b'{"kind": "tick"}', on_delivery=_log_failure)
+            producer.poll(0)
+        except (BufferError, KafkaException) as error:
+            log.warning("monitoring.tick_failed", reason=str(error))
+
+    return send
+
+
+def _log_failure(error: object, _message: object) -> None:
+    if error is not None:
+        log.warning("monitoring.tick_failed", reason=str(error))
