@@ -39,7 +39,8 @@ def run_generate(rows: int, seed: int, out: Path, parts: int | None) -> None:
         raise SourceError(str(error)) from error
     best, over_all = made.best, made.best_with_wrong
     sys.stdout.write(
-        f"{made.rows:,} listings in {len(made.parts)} parts in {out}: {made.bytes:,} bytes, {made.seconds:.1f} s\n"
+        f"{made.rows:,} listings in {len(made.parts)} parts in {out}\n"
+        f"{made.bytes:,} bytes in {made.seconds:.1f} s\n"
         f"among them {made.duplicates:,} duplicates and {made.wrong_prices:,} wrong prices\n"
         f"best possible: RMSE ${best.rmse:,.0f}, MAE ${best.mae:,.0f} over right prices;"
         f" RMSE ${over_all.rmse:,.0f}, MAE ${over_all.mae:,.0f} over all\n"

@@ -32,11 +32,14 @@ def main() -> None:
     parser.add_argument("--attempt", type=int, required=True)
     parser.add_argument("--starts", type=Path, help="a file that gets a line for each start")
     parser.add_argument("--seconds", type=float, default=0)
+    parser.add_argument("--wait-for", type=Path, help="a file; batches that are called slow wait for it")
     arguments = parser.parse_args()
     if arguments.starts:
         with arguments.starts.open("a") as starts:
             starts.write(f"{arguments.batch} {arguments.attempt} {os.getpid()}\n")
     time.sleep(arguments.seconds)
+    while arguments.batch.startswith("slow") and not arguments.wait_for.exists():
+        time.sleep(0.05)
     if arguments.batch.startswith("broken"):
         Path(os.environ["TERMINATION_MESSAGE_PATH"]).write_text("every row is without a price")
         sys.exit(1)
