@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _TIMEOUT_S = 30.0
+_complained_of: set[tuple[str | None, int | None]] = set()  # a watcher reads the same log again and again
 
 
 class LogUnavailableError(RuntimeError):
@@ -70,7 +71,10 @@ def _recorded(message: Message) -> events.Recorded | None:
     try:
         return events.decode(message.value())
     except events.EventError as error:
-        log.warning("audit.unreadable", topic=message.topic(), offset=message.offset(), reason=str(error))
+        place = (message.topic(), message.offset())
+        if place not in _complained_of:
+            _complained_of.add(place)
+            log.warning("audit.unreadable", topic=place[0], offset=place[1], reason=str(error))
         return None
 
 

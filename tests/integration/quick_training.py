@@ -36,7 +36,7 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.starts:
         with arguments.starts.open("a") as starts:
-            starts.write(f"{arguments.batch} {arguments.attempt} {os.getpid()}\n")
+            starts.write(f"{arguments.batch}\t{arguments.attempt}\t{os.getpid()}\n")
     time.sleep(arguments.seconds)
     while arguments.batch.startswith("slow") and not arguments.wait_for.exists():
         time.sleep(0.05)

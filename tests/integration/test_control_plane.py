@@ -62,7 +62,7 @@ class Plane:
 
     def starts(self) -> list[list[str]]:
         file = self.home / "starts"
-        return [line.split() for line in file.read_text().splitlines()] if file.exists() else []
+        return [line.split("\t") for line in file.read_text().splitlines()] if file.exists() else []
 
 
 def start(servers: Servers, home: Path) -> subprocess.Popen[bytes]:
