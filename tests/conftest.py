@@ -46,11 +46,11 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory, java: Path) -> Iterator[Se
 @pytest.fixture(scope="session")
 def spark(java: Path) -> Iterator[SparkSession]:
     """One small Spark session for the whole run; it ends with the run."""
-    from spark_apps.session import spark_session  # noqa: PLC0415
+    from spark_apps.session import end_session, spark_session  # noqa: PLC0415
 
     session = spark_session("tests", cores=2, memory="1g", conf={"spark.sql.shuffle.partitions": "2"})
     yield session
-    session.stop()
+    end_session(session)
 
 
 @pytest.fixture(scope="session")
