@@ -35,10 +35,9 @@ def record_classes() -> None:
     if archive.exists():
         return
     log.info("spark.rehearsal", purpose="record its classes")
-    options = " ".join(class_data.record(archive))
-    session = spark_session(
-        "rehearsal", cores=2, memory="1g", conf={"spark.driver.extraJavaOptions": options}
-    )
+    recording = " ".join(class_data.record(archive))
+    conf = {"spark.log.level": "ERROR", "spark.driver.extraJavaOptions": recording}
+    session = spark_session("rehearsal", cores=2, memory="1g", conf=conf)
     with tempfile.TemporaryDirectory(prefix="rehearsal-") as folder:
         rehearse(session, Path(folder))
     end_session(session, _RECORDING_S)

@@ -43,11 +43,13 @@ def record(archive: Path) -> list[str]:
 
 
 def keep(archive: Path) -> bool:
-    """Put a recorded archive in its place. False if the program ended without recording one."""
-    try:
-        _unfinished(archive).replace(archive)
-    except FileNotFoundError:
+    """Put a recorded archive in place of the program's earlier ones. False if the program recorded none."""
+    if not _unfinished(archive).exists():
         return False
+    program, _, _ = archive.stem.rpartition("-")
+    for earlier in archive.parent.glob(f"{program}-*.jsa"):
+        earlier.unlink()
+    _unfinished(archive).replace(archive)
     return True
 
 

@@ -43,5 +43,14 @@ def test_one_is_used_only_once_it_is_whole(tmp_path: Path, jar: Path) -> None:
     assert f"-XX:SharedArchiveFile={archive}" in class_data.use(archive)
 
 
+def test_a_new_archive_replaces_the_programs_earlier_ones_only(tmp_path: Path, jar: Path) -> None:
+    earlier, other = tmp_path / "spark-0123456789abcdef.jsa", tmp_path / "kafka-0123456789abcdef.jsa"
+    archive = class_data.archive_file("spark", tmp_path, [jar])
+    for path in (earlier, other, archive.with_suffix(".unfinished")):
+        path.touch()
+    assert class_data.keep(archive)
+    assert sorted(tmp_path.glob("*.jsa")) == sorted([other, archive])
+
+
 def test_a_program_that_recorded_nothing_keeps_nothing(tmp_path: Path, jar: Path) -> None:
     assert not class_data.keep(class_data.archive_file("spark", tmp_path, [jar]))
