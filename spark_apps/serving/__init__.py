@@ -1,0 +1,1 @@
+"""Serving: exactly one answer in ``predictions`` for each request in ``listings``."""

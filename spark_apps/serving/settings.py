@@ -1,0 +1,39 @@
+"""Settings of the serving app, from the environment."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def _memory_folder() -> Path:
+    """Return the folder that is memory: Spark's checkpoint is scratch here, and a disk would cost latency."""
+    shared_memory = Path("/dev/shm")  # noqa: S108 - the folders below it carry a process's own name
+    return shared_memory if shared_memory.is_dir() else Path(tempfile.gettempdir())
+
+
+class Pinned(BaseSettings):
+    """The model version that a server must serve; without one it takes the newest that is registered."""
+
+    model_version: int | None = Field(None, ge=1)
+
+
+class Serving(BaseSettings):
+    """How requests are answered."""
+
+    model_config = SettingsConfigDict(env_prefix="serving_")
+
+    model: str = Field("used-car-price", min_length=1, description="the registered model's name")
+    server: str | None = Field(None, description="the name to announce; host and process id unless given")
+    standbys: int = Field(1, ge=0, description="warm servers that the supervisor keeps beside the active one")
+    max_request_bytes: int = Field(65_536, ge=1_000, le=524_288, description="longer records are rejected")
+    memory: str = Field("512m", pattern=r"^\d+[mg]$", description="heap of one server's JVM")
+    batch: str = Field("6 hours", description="length of a real-time batch; its end costs one late answer")
+    fetch_wait_ms: int = Field(50, ge=1, le=1000, description="how long the broker may hold an empty fetch")
+    warmup_runs: int = Field(8, ge=0, description="at most so many starts on the scratch topics")
+    warmup_s: float = Field(12, gt=0, description="no further warm-up start after so long")
+    marker_every_s: float = Field(1, gt=0)
+    scratch: Path = Field(default_factory=_memory_folder, description="checkpoints, temporary files, model")
