@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import structlog
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Producer, TopicPartition
 
 from control_plane import events, topics
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _TIMEOUT_S = 30.0
+_RETRY_S = 0.1
+_NO_LEADER_YET = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE}
 _complained_of: set[tuple[str | None, int | None]] = set()  # a watcher reads the same log again and again
 
 
@@ -47,13 +50,27 @@ def _reader(bootstrap_servers: str) -> Iterator[Consumer]:
 
 def _until_end(consumer: Consumer, topic: str) -> Iterator[Message]:
     partition = TopicPartition(topic, 0, OFFSET_BEGINNING)
-    _, end = consumer.get_watermark_offsets(partition, timeout=_TIMEOUT_S)
+    end = _end(consumer, partition)
     consumer.assign([partition])
     while _position(consumer, topic) < end:
         message = consumer.poll(_TIMEOUT_S)
         if message is None:
             raise LogUnavailableError(f"{topic} stopped answering before its end at offset {end}")
         yield _checked(message)
+
+
+def _end(consumer: Consumer, partition: TopicPartition) -> int:
+    """Return the partition's end; a topic just made has no leader for a moment."""
+    deadline = time.monotonic() + _TIMEOUT_S
+    while True:
+        try:
+            end: int = consumer.get_watermark_offsets(partition, timeout=_TIMEOUT_S)[1]
+        except KafkaException as error:
+            if error.args[0].code() not in _NO_LEADER_YET or time.monotonic() > deadline:
+                raise
+            time.sleep(_RETRY_S)
+        else:
+            return end
 
 
 def _position(consumer: Consumer, topic: str) -> int:
@@ -127,8 +144,13 @@ def publish(bootstrap_servers: str, *published: events.Event, source: str) -> No
 def servers(bootstrap_servers: str) -> list[events.ServerAnnouncement]:
     """Return what each serving server that is not gone said last of itself, the newest last."""
     latest: dict[bytes, events.ServerAnnouncement | None] = {}
-    with _reader(bootstrap_servers) as consumer:
-        for message in _until_end(consumer, topics.CONTROL_SERVERS):
-            value = message.value()
-            latest[message.key() or b""] = events.ServerAnnouncement.decode(value) if value else None
+    try:
+        with _reader(bootstrap_servers) as consumer:
+            for message in _until_end(consumer, topics.CONTROL_SERVERS):
+                value = message.value()
+                latest[message.key() or b""] = events.ServerAnnouncement.decode(value) if value else None
+    except KafkaException as error:
+        raise LogUnavailableError(
+            f"{topics.CONTROL_SERVERS} at {bootstrap_servers} cannot be read: {error}"
+        ) from error
     return sorted((found for found in latest.values() if found), key=lambda found: found.since)

@@ -51,7 +51,8 @@ def serve(lifeline: Lifeline) -> None:
     gateway: Any = SparkContext._gateway
     processes = (Process.this(), lifeline.guard(gateway.proc))
     pids = tuple(process.pid for process in processes)
-    announcements.announce("starting", pids=pids)
+    # Without a version to serve, Spark being up is all there is to be ready with.
+    announcements.announce("starting" if load(Pinned).model_version else "standby", pids=pids)
 
     fetched = fetch.result()
     query = AnswerQuery(spark, fetched.load(), fetched.version, kafka, folder / "checkpoints", settings)
