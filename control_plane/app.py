@@ -29,7 +29,7 @@ from control_plane.decisions import (
 from control_plane.followers import follow_rollout, follow_training, persist
 from control_plane.launchers.local import LocalRolloutLauncher, LocalTrainingLauncher
 from control_plane.registry import Registry, RegistryRefusedError
-from control_plane.settings import ControlPlane, Home, Servers, Topics, load
+from control_plane.settings import ControlPlane, Home, Kubernetes, Servers, Topics, load
 from control_plane.topics import ensure_topics
 
 if TYPE_CHECKING:
@@ -134,11 +134,25 @@ def heartbeat_file(settings: ControlPlane, home: Path) -> Path:
 
 def effects(servers: Servers, settings: ControlPlane, home: Path) -> Effects:
     """Return what the settings choose to run jobs and rollouts with."""
-    trainings: TrainingLauncher = LocalTrainingLauncher(
-        home, settings.training_command, settings.training_deadline_s, servers.environment()
-    )
-    rollouts: RolloutLauncher = LocalRolloutLauncher(servers.kafka_bootstrap_servers)
+    trainings, rollouts = _launchers(servers, settings, home)
     return Effects(trainings, rollouts, Registry(servers.mlflow_tracking_uri), settings)
+
+
+def _launchers(
+    servers: Servers, settings: ControlPlane, home: Path
+) -> tuple[TrainingLauncher, RolloutLauncher]:
+    environment, deadline_s = servers.environment(), settings.training_deadline_s
+    if settings.launcher == "local":
+        trainings = LocalTrainingLauncher(home, settings.training_command, deadline_s, environment)
+        return trainings, LocalRolloutLauncher(servers.kafka_bootstrap_servers)
+    # Only here: its client takes 30 MB, of which the embedded system has no use.
+    from control_plane.launchers import kubernetes  # noqa: PLC0415
+
+    chosen = load(Kubernetes)
+    return (
+        kubernetes.KubernetesTrainingLauncher(chosen, deadline_s, environment),
+        kubernetes.KubernetesRolloutLauncher(chosen),
+    )
 
 
 def _app(servers: Servers, settings: ControlPlane, topics: Topics, home: Path) -> faust.App:

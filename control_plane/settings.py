@@ -104,3 +104,24 @@ class ControlPlane(BaseSettings):
         description="how long the broker waits for a silent control plane; brokers refuse less than 6",
     )
     web: bool = Field(False, description="faust's own web server with its statistics, on port 6066")
+
+
+class Kubernetes(BaseSettings):
+    """Where and how the control plane runs what it launches, if that is in Kubernetes."""
+
+    model_config = SettingsConfigDict(env_prefix="k8s_")
+
+    namespace: str = "pipelines"
+    image_pull_policy: str = Field("IfNotPresent", pattern="^(IfNotPresent|Always|Never)$")
+    training_image: str = "car-price-pipelines:latest"
+    training_command: list[str] = Field(
+        ["python", "-m", "spark_apps.training", "--batch={batch}", "--attempt={attempt}"], min_length=1
+    )
+    training_service_account: str = "training"
+    training_user: int = Field(10001, ge=1, description="the user id of the training's pod")
+    training_cpu: str = "2"
+    training_memory: str = "3Gi"
+    training_config_maps: list[str] = Field([], description="whose entries become the training's environment")
+    keep_jobs_s: int = Field(86400, ge=0, description="how long an ended Job can be looked at")
+    serving_deployment: str = "serving"
+    serving_container: str = "serving"
