@@ -61,6 +61,8 @@ def run(settings: Monitoring, brokers: str, stopping: threading.Event) -> None:
     joined = kafka.start(outcomes, brokers, topics.OUTCOMES, name="outcomes", settings=settings)
     # A batch that was killed while it wrote is written again now, before the windows forget its first try.
     following.wait_for_a_batch(joined, stopping)
+    if stopping.is_set():
+        return
 
     errors = (
         windows.known_once(

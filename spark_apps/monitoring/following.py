@@ -60,12 +60,19 @@ def follow(
 
 
 def stop(*queries: StreamingQuery) -> None:
-    """Stop the queries, between two batches if that comes soon: a batch cut short is done again."""
+    """Stop each query between two batches, if that comes within 5 s.
+
+    One that is still in a batch is left to the end of the JVM: the batch is done again after the next start,
+    and interrupting it takes as long as it likes.
+    """
     deadline = time.monotonic() + _BATCH_GRACE_S
     for query in queries:
         while query.isActive and query.status["isTriggerActive"] and time.monotonic() < deadline:
             time.sleep(0.02)
-        query.stop()
+        if query.isActive and query.status["isTriggerActive"]:
+            log.warning("monitoring.batch_cut_short", query=query.name)
+        else:
+            query.stop()
 
 
 def _check(query: StreamingQuery) -> None:

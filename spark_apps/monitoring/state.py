@@ -39,12 +39,12 @@ def options(settings: Monitoring) -> dict[str, str]:
     }
 
 
-def hold(spark: SparkSession, root: str) -> Any:
+def hold(spark: SparkSession, root: str, *, patience_s: float = _PREDECESSOR_S) -> Any:
     """Lock the checkpoint for Spark's JVM, which is what writes; keep what this returns.
 
     The JVM of a Python process that was killed lives on for a moment: it is waited for. Raises
-    :class:`StateInUseError` when it, or another application, still holds the lock after 30 s. Only folders
-    are locked; elsewhere the deployment has to see to it that there is one application.
+    :class:`StateInUseError` when it, or another application, still holds the lock after ``patience_s``. Only
+    folders are locked; elsewhere the deployment has to see to it that there is one application.
     """
     if urlsplit(root).scheme not in {"", "file"}:
         return None
@@ -52,7 +52,7 @@ def hold(spark: SparkSession, root: str) -> Any:
     folder.mkdir(parents=True, exist_ok=True)
     jvm: Any = spark._jvm  # the lock has to be the JVM's own
     channel = jvm.java.io.RandomAccessFile(str(folder / "lock"), "rw").getChannel()
-    deadline = time.monotonic() + _PREDECESSOR_S
+    deadline = time.monotonic() + patience_s
     while (lock := channel.tryLock()) is None:
         if time.monotonic() > deadline:
             raise StateInUseError(

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+_DELIVERY_S = 2.0
+
 
 def closing_time(watermark: datetime, *, window: float, delay: float) -> datetime:
     """Return when the first window still open at ``watermark`` can be closed; durations in seconds."""
@@ -61,13 +63,13 @@ class Ticker:
 
 
 def kafka_sender(bootstrap_servers: str, topic: str) -> Callable[[], None]:
-    """Return a function that appends a tick to ``topic`` without waiting for it; what fails is logged."""
-    producer = Producer({"bootstrap.servers": bootstrap_servers, "linger.ms": 0})
+    """Return a function that appends a tick to ``topic``; what fails is logged, and tried again when due."""
+    producer = Producer({"bootstrap.servers": bootstrap_servers, "linger.ms": 0, "message.timeout.ms": 5000})
 
     def send() -> None:
         try:
             producer.produce(topic, value=b'{"kind": "tick"}', on_delivery=_log_failure)
-            producer.poll(0)
+            producer.flush(_DELIVERY_S)
         except (BufferError, KafkaException) as error:
             log.warning("monitoring.tick_failed", reason=str(error))
 
