@@ -41,4 +41,8 @@ class Announcements:
     def gone(self) -> None:
         """Say that this server is gone, and wait a moment for that to be sent."""
         self.bury(self._server)
+        self.flush()
+
+    def flush(self) -> None:
+        """Wait a moment for what is not sent yet."""
         self._producer.flush(_LAST_WORDS_S)

@@ -68,15 +68,14 @@ def next_steps(wanted: Wanted, servers: Sequence[Server], standbys: int) -> list
     old = [server for server in servers if server not in new]
     if any(server.role in {"standby", "active"} for server in new):
         return _retire(old) or _start(wanted.version, new, standbys if not old else 0)
-    useless = [Stop(server.name) for server in old if server.role == "starting"]
+    useless: list[Step] = [Stop(server.name) for server in old if server.role == "starting"]
     return useless or _start(wanted.version, new, 0)
 
 
 def _retire(old: Sequence[Server]) -> list[Step]:
-    behind = [server for server in old if server.role != "active"]
-    going = [server for server in behind if server.role != "stopping"]
-    if behind:
-        return [Stop(server.name) for server in going]
+    behind: list[Step] = [Stop(server.name) for server in old if server.role in {"starting", "standby"}]
+    if any(server.role != "active" for server in old):
+        return behind
     return [Stop(server.name) for server in old]
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -20,9 +21,11 @@ from typing import TYPE_CHECKING, NoReturn
 import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
-from control_plane import events, logs
+from control_plane import audit, events, logs
 from control_plane.settings import Servers, load
 from control_plane.topics import CONTROL_MODELS, CONTROL_SERVERS
+from spark_apps.serving import scratch
+from spark_apps.serving.announcements import Announcements
 from spark_apps.serving.rollover import Role, Server, Start, Step, Stop, Wanted, next_steps
 from spark_apps.serving.settings import Serving
 
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+_NAME = f"{socket.gethostname()}-server"
 _POLL_S = 0.2
 _STOP_GRACE_S = 10.0
 _TIMEOUT_S = 30.0
@@ -44,12 +48,15 @@ class _Child:
     process: subprocess.Popen[bytes]
     version: int | None
     role: Role = "starting"
+    gone_by: float = float("inf")
 
 
 class Fleet:
     """The servers that run as children of this process."""
 
-    def __init__(self) -> None:
+    def __init__(self, announcements: Announcements, settings: Serving) -> None:
+        self._announcements = announcements
+        self._scratch = settings.scratch
         self._children: dict[str, _Child] = {}
         self._started = 0
         self._crashes: Counter[int | None] = Counter()
@@ -75,8 +82,11 @@ class Fleet:
         for name, child in list(self._children.items()):
             code = child.process.poll()
             if code is None:
+                if time.monotonic() > child.gone_by:
+                    child.process.kill()
                 continue
             del self._children[name]
+            self._clean_up_after(name)
             log.info("server.ended", server=name, model_version=child.version, code=code)
             if child.role == "starting":
                 self._crashes[child.version] += 1
@@ -86,15 +96,16 @@ class Fleet:
     def take(self, step: Step) -> None:
         """Do one step."""
         if isinstance(step, Stop):
-            self._children[step.name].role = "stopping"
-            self._children[step.name].process.terminate()
+            child = self._children[step.name]
+            child.role, child.gone_by = "stopping", time.monotonic() + _STOP_GRACE_S
+            child.process.terminate()
             log.info("server.stopping", server=step.name)
         elif time.monotonic() >= self._not_before:
             self._start(step)
 
     def _start(self, step: Start) -> None:
         self._started += 1
-        name = f"server-{os.getpid()}-{self._started}"
+        name = f"{_NAME}-{os.getpid()}-{self._started}"
         environment = os.environ | {
             "SERVING_SERVER": name,
             "SERVING_PARENT": str(os.getpid()),
@@ -105,22 +116,31 @@ class Fleet:
         self._children[name] = _Child(subprocess.Popen(command, env=environment), step.version)
         log.info("server.started", server=name, model_version=step.version)
 
+    def _clean_up_after(self, name: str) -> None:
+        """Do for a server what it may not have come to itself: say that it is gone, and remove its files."""
+        self._announcements.bury(name)
+        scratch.sweep(self._scratch)
+
     def close(self) -> None:
         """Stop all servers, standbys first, and wait until they are gone."""
         for child in sorted(self._children.values(), key=lambda child: child.role == "active"):
             child.process.terminate()
         deadline = time.monotonic() + _STOP_GRACE_S
-        for child in self._children.values():
+        for name, child in self._children.items():
             try:
                 child.process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 child.process.kill()
                 child.process.wait()
+            self._clean_up_after(name)
+        self._announcements.flush()
 
 
 def supervise(bootstrap_servers: str, settings: Serving) -> None:
     """Bring what runs to what is wanted, again and again, until SIGTERM."""
-    fleet, wanted, caught_up = Fleet(), Wanted(), False
+    announcements = Announcements(bootstrap_servers, f"{_NAME}-{os.getpid()}")
+    bury_the_dead(bootstrap_servers, announcements)
+    fleet, wanted, caught_up = Fleet(announcements, settings), Wanted(), False
     with closing(_consumer(bootstrap_servers)) as consumer, closing(fleet):
         while True:
             message = consumer.poll(_POLL_S)
@@ -133,6 +153,13 @@ def supervise(bootstrap_servers: str, settings: Serving) -> None:
                 fleet.reap()
                 for step in next_steps(wanted, fleet.servers, settings.standbys):
                     fleet.take(step)
+
+
+def bury_the_dead(bootstrap_servers: str, announcements: Announcements) -> None:
+    """Take back what the servers of earlier supervisors here said last: they died with them."""
+    for said in audit.servers(bootstrap_servers):
+        if said.server.startswith(f"{_NAME}-"):
+            announcements.bury(said.server)
 
 
 def _consumer(bootstrap_servers: str) -> Consumer:
