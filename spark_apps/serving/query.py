@@ -53,7 +53,7 @@ SESSION_CONF = {
     "spark.sql.maxPlanStringLength": "100",
     "spark.sql.maxMetadataStringLength": "10",
     "spark.sql.streaming.kafka.useDeprecatedOffsetFetching": "false",
-    "spark.driver.defaultJavaOptions": "-Xss4m -XX:ReservedCodeCacheSize=128m -XX:-DontCompileHugeMethods",
+    "spark.driver.extraJavaOptions": "-Xss4m -XX:ReservedCodeCacheSize=128m -XX:-DontCompileHugeMethods",
 }
 
 
