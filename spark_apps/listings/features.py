@@ -145,15 +145,14 @@ def cleaned(listings: DataFrame) -> DataFrame:
     return listings.selectExpr("*", *clean_columns(CLEAN_NAMES))
 
 
-def number_sample(clean: DataFrame, by: str, rows: int = 50_000) -> pa.Table:
+def number_sample(clean: DataFrame, by: str, rows: int, at_most: int = 50_000) -> pa.Table:
     """Bring a sample of the numbers to the driver: centres and scales need no more.
 
-    Needs: the columns that :func:`cleaned` adds, and ``by`` (int), the part a row belongs to. One job for
+    Needs: the columns that :func:`cleaned` adds, and ``by`` (int), the part that each of the ``rows`` belongs to. One job for
     all folds, where an aggregation for each would cost a compilation of sixty percentiles each.
     """
     values = [f"{sql.format(listed=_NO_DAY)} AS {name}" for name, sql in NUMBERS.items()]
-    total = clean.count()
-    sample = clean if total <= rows else clean.sample(rows / total, seed=0)
+    sample = clean if rows <= at_most else clean.sample(at_most / rows, seed=0)
     return sample.selectExpr(by, f"clean_listed AS {_LISTED}", *values).toArrow()
 
 
@@ -207,17 +206,22 @@ def fit_labels(counts: Mapping[tuple[str, str], int], *, at_least: int, at_most:
     )
 
 
+def feature_columns(scaling: Scaling) -> list[str]:
+    """Return ``<sql> AS <column>`` for every number and category, over the columns of :func:`cleaned`."""
+    numbers = [f"{_scaled(name, scaling)} AS number_{name}" for name in NUMBERS]
+    return numbers + [f"{sql} AS category_{name}" for name, sql in CATEGORIES.items()]
+
+
 def statement(scaling: Scaling) -> str:
     """Return the SELECT of the model's first stage: raw text in; numbers and categories added.
 
     It is two nested projections, so that nothing is read twice, and no join, no subquery and no function
     that could throw.
     """
-    columns = [f"{_scaled(name, scaling)} AS number_{name}" for name in NUMBERS]
-    columns += [f"{sql} AS category_{name}" for name, sql in CATEGORIES.items()]
     inner = ", ".join(("*", *clean_columns(CLEAN_NAMES)))
     dropped = ", ".join(f"clean_{name}" for name in CLEAN_NAMES)
-    return f"SELECT * EXCEPT ({dropped}), {', '.join(columns)} FROM (SELECT {inner} FROM __THIS__)"  # noqa: S608
+    added = ", ".join(feature_columns(scaling))
+    return f"SELECT * EXCEPT ({dropped}), {added} FROM (SELECT {inner} FROM __THIS__)"  # noqa: S608
 
 
 def _scaled(name: str, scaling: Scaling) -> str:

@@ -1,0 +1,89 @@
+"""``python -m spark_apps.training --batch <id> --attempt <n>``: 0 when a version is registered, else 1.
+
+On failure one sentence, the reason, goes to the file that ``TERMINATION_MESSAGE_PATH`` names (Kubernetes'
+own convention).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import structlog
+
+from control_plane import logs
+from control_plane.settings import Servers, SettingsError, load
+from spark_apps.listings.reading import BatchError, StorageUnavailableError
+from spark_apps.session import SparkUnavailableError, spark_session
+from spark_apps.training.settings import TrainingSettings
+
+log = structlog.get_logger()
+
+_LONGEST_REASON = 500
+# MLflow's client tries seven times with growing pauses: too long for a job that is tried again as a whole.
+_MLFLOW_DEFAULTS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3", "MLFLOW_HTTP_REQUEST_TIMEOUT": "60"}
+
+
+def main() -> int:
+    """Run the job and return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m spark_apps.training", description="Train on a batch.")
+    parser.add_argument("--batch", required=True, help="the batch's folder under /batches in HDFS")
+    parser.add_argument("--attempt", required=True, type=int, help="the number of the attempt, from 1")
+    arguments = parser.parse_args()
+    logs.configure()
+    structlog.contextvars.bind_contextvars(batch=arguments.batch, attempt=arguments.attempt)
+    for name, value in _MLFLOW_DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    return _run(arguments.batch, arguments.attempt)
+
+
+def _run(batch: str, attempt: int) -> int:
+    from spark_apps.training.tracking import TrackingUnavailableError  # noqa: PLC0415  # MLflow takes seconds
+
+    expected = (
+        BatchError,
+        SettingsError,
+        SparkUnavailableError,
+        StorageUnavailableError,
+        TrackingUnavailableError,
+    )
+    try:
+        _train(batch, attempt)
+    except expected as error:
+        log.error("training.failed", reason=str(error))  # noqa: TRY400  # the sentence says it all
+        _leave_reason(str(error))
+    except Exception as error:
+        log.exception("training.failed")
+        first_line = (str(error).splitlines() or [""])[0]
+        _leave_reason(f"{type(error).__name__}: {first_line}")
+    else:
+        return 0
+    return 1
+
+
+def _train(batch: str, attempt: int) -> None:
+    from spark_apps.training.app import Job, train  # noqa: PLC0415  # after MLflow's settings are made
+
+    settings, servers = load(TrainingSettings), load(Servers)
+    conf = {
+        "spark.scheduler.mode": "FAIR",
+        "spark.sql.shuffle.partitions": str(settings.cores),
+        "spark.sql.adaptive.enabled": "false",
+        # the plans of wide frames are long, and nobody reads them
+        "spark.sql.debug.maxToStringFields": "10",
+    }
+    spark = spark_session("training", cores=settings.cores, memory=settings.memory, conf=conf)
+    with tempfile.TemporaryDirectory(prefix="training-") as scratch:
+        train(spark, servers, settings, Job(batch, attempt), Path(scratch).as_uri())
+
+
+def _leave_reason(reason: str) -> None:
+    if path := os.environ.get("TERMINATION_MESSAGE_PATH"):
+        Path(path).write_text(reason[:_LONGEST_REASON] + "\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

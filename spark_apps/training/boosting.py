@@ -1,0 +1,95 @@
+"""Gradient boosting: XGBoost on the JVM as an estimator, fitted there and turned into Spark's own trees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pyspark.ml.functions import vector_to_array
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from spark_apps.jvm import jvm, string_array
+from spark_apps.training.trees import Node, gbt_model, leaf, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyspark.ml.regression import GBTRegressionModel
+    from pyspark.sql import SparkSession
+
+_ARRAY = "xgboost_features"
+
+
+@dataclass(frozen=True)
+class XGBoost:
+    """What XGBoost is told; ``arities`` says of each feature how many categories it has (-1: a number)."""
+
+    arities: tuple[int, ...]
+    rounds: int
+    depth: int
+    leaves: int
+    learning_rate: float = 0.1
+    min_child_weight: float = 5.0
+    subsample: float = 0.8
+    columns_a_tree: float = 0.6
+    l2: float = 1.0
+    base_score: float = 0.0
+    workers: int = 1
+    seed: int = 0
+
+    def fit(
+        self, train: DataFrame, validation: DataFrame | None, *, label: str, features: str, patience: int = 25
+    ) -> XGBoostFit:
+        """Fit on ``train``; with ``validation`` the rounds end when ``patience`` of them bring nothing."""
+        estimator = self._estimator(label)
+        if validation is not None:
+            estimator.setNumEarlyStoppingRounds(patience)
+            estimator.setEvalDataset(_with_array(validation, features)._jdf)
+        model = estimator.train(_with_array(train, features)._jdf)
+        best = model.nativeBooster().getAttrs().get("best_iteration")
+        rounds = int(best.get()) + 1 if best.isDefined() else self.rounds
+        return XGBoostFit(model, self.arities, self.base_score, rounds)
+
+    def _estimator(self, label: str) -> Any:
+        estimator = jvm().ml.dmlc.xgboost4j.scala.spark.XGBoostRegressor()
+        estimator.setObjective("reg:squarederror").setTreeMethod("hist").setGrowPolicy("lossguide")
+        estimator.setNumWorkers(self.workers).setNthread(1).setSeed(self.seed)
+        estimator.setNumRound(self.rounds).setMaxDepth(self.depth).setMaxLeaves(self.leaves)
+        estimator.setEta(self.learning_rate).setMinChildWeight(float(self.min_child_weight))
+        estimator.setSubsample(self.subsample).setColsampleBytree(self.columns_a_tree).setLambda(self.l2)
+        estimator.setBaseScore(self.base_score)
+        estimator.setFeatureTypes(string_array(["q" if arity < 0 else "c" for arity in self.arities]))
+        estimator.setLabelCol(label)
+        estimator.setFeaturesCol(_ARRAY)
+        return estimator
+
+
+def _with_array(df: DataFrame, features: str) -> DataFrame:
+    """Give features as an array: in a sparse vector XGBoost takes what is not there for missing."""
+    return df.withColumn(_ARRAY, vector_to_array(F.col(features), "float32"))
+
+
+@dataclass(frozen=True)
+class XGBoostFit:
+    """A fitted booster, in the JVM; ``rounds`` of its trees count."""
+
+    model: Any
+    arities: Sequence[int]
+    base_score: float
+    rounds: int
+
+    def transform(self, df: DataFrame, features: str, to: str) -> DataFrame:
+        """Add XGBoost's own prediction as the column ``to``."""
+        self.model.setPredictionCol(to)
+        predicted = DataFrame(self.model.transform(_with_array(df, features)._jdf), df.sparkSession)
+        return predicted.withColumn(to, F.col(to).cast("double")).drop(_ARRAY)
+
+    def trees(self) -> list[list[Node]]:
+        """Return the trees that count, after one leaf with the base score."""
+        dumps = self.model.nativeBooster().getModelDump("", True, "json")
+        return [leaf(self.base_score), *(parse(dumps[n], self.arities) for n in range(self.rounds))]
+
+    def native(self, spark: SparkSession, folder: str) -> GBTRegressionModel:
+        """Return Spark's own model of the same trees, by way of ``folder``."""
+        return gbt_model(spark, self.trees(), features=len(self.arities), folder=folder)

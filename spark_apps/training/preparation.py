@@ -1,0 +1,86 @@
+"""The stages before every member: raw text to two vectors, one for trees and one for planes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+from uuid import uuid4
+
+from pyspark import SparkContext
+from pyspark.ml.feature import OneHotEncoderModel, SQLTransformer, VectorAssembler
+
+from spark_apps.jvm import jvm
+from spark_apps.listings.features import (
+    CATEGORIES,
+    CATEGORY_COLUMNS,
+    INDEX_COLUMNS,
+    NUMBER_COLUMNS,
+    Labels,
+    Scaling,
+    statement,
+)
+
+if TYPE_CHECKING:
+    from pyspark.ml import Transformer
+
+TREE_FEATURES = "tree_features"
+PLANE_FEATURES = "plane_features"
+
+_NUMBERS = "numbers"
+_ONE_HOT_COLUMNS = tuple(f"one_hot_{name}" for name in CATEGORIES)
+
+# What the stages add, and the saved model drops again.
+PREPARED_COLUMNS: tuple[str, ...] = (
+    *NUMBER_COLUMNS,
+    *CATEGORY_COLUMNS,
+    *INDEX_COLUMNS,
+    *_ONE_HOT_COLUMNS,
+    _NUMBERS,
+    TREE_FEATURES,
+    PLANE_FEATURES,
+)
+
+
+def tree_arities(labels: Labels) -> tuple[int, ...]:
+    """Say of each of the tree features how many categories it has; -1 for a number."""
+    return (*(-1 for _ in NUMBER_COLUMNS), *labels.arities)
+
+
+def tree_feature_names() -> tuple[str, ...]:
+    """Return the names of the tree features, in order."""
+    return tuple(name.split("_", 1)[1] for name in (*NUMBER_COLUMNS, *INDEX_COLUMNS))
+
+
+def vector_stages(labels: Labels) -> list[Transformer]:
+    """Return the stages from numbers and categories to the two vectors."""
+    return [
+        labels.indexer(),
+        _one_hot_encoder(labels),
+        _assembler(NUMBER_COLUMNS, _NUMBERS),
+        _assembler((_NUMBERS, *INDEX_COLUMNS), TREE_FEATURES),
+        _assembler((_NUMBERS, *_ONE_HOT_COLUMNS), PLANE_FEATURES),
+    ]
+
+
+def raw_stages(scaling: Scaling, labels: Labels) -> list[Transformer]:
+    """Return the stages from raw text to the two vectors; they add :data:`PREPARED_COLUMNS`."""
+    return [SQLTransformer(statement=statement(scaling)), *vector_stages(labels)]
+
+
+def _one_hot_encoder(labels: Labels) -> OneHotEncoderModel:
+    """Make the stage without a fit, which would learn from the data only what the labels say."""
+    sizes: Any = SparkContext._gateway.new_array(jvm().int, len(labels.arities))  # type: ignore[union-attr]
+    for position, arity in enumerate(labels.arities):
+        sizes[position] = arity
+    java_model = jvm().org.apache.spark.ml.feature.OneHotEncoderModel(
+        f"OneHotEncoder_{uuid4().hex[:12]}", sizes
+    )
+    encoder = cast("OneHotEncoderModel", OneHotEncoderModel._from_java(java_model))
+    encoder.set(encoder.inputCols, list(INDEX_COLUMNS))
+    encoder.set(encoder.outputCols, list(_ONE_HOT_COLUMNS))
+    encoder.set(encoder.dropLast, False)  # a value, not a switch
+    encoder.set(encoder.handleInvalid, "keep")
+    return encoder
+
+
+def _assembler(columns: tuple[str, ...], to: str) -> VectorAssembler:
+    return VectorAssembler(inputCols=list(columns), outputCol=to, handleInvalid="keep")

@@ -1,0 +1,34 @@
+"""What a training may be told, from the environment (``TRAINING_…``)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class TrainingSettings(BaseSettings):
+    """How much is taken for a training, and how it is validated."""
+
+    model_config = SettingsConfigDict(env_prefix="training_")
+
+    cores: int = Field(2, ge=1, description="threads of a local Spark")
+    memory: str = Field("1200m", pattern=r"^\d+[mg]$", description="heap of the driver's JVM")
+    parallelism: int = Field(3, ge=1, description="fits that run at the same time")
+    cumulative: bool = Field(True, description="go on from the newest registered model's train set")
+    model_name: str = Field("used-car-price", min_length=1)
+    experiment: str = Field("used-car-price", min_length=1)
+
+    boosting: Literal["xgboost", "spark"] = Field("xgboost", description="which gradient boosting to fit")
+    boosting_rounds: int = Field(400, ge=1, description="at most; early stopping chooses fewer")
+    boosting_nodes: int = Field(60_000, ge=100, description="of all trees together, at most")
+
+    folds: int = Field(3, ge=2)
+    test_share: float = Field(0.15, gt=0, lt=1, description="of the cars, never trained on")
+    confidence: float = Field(0.9, gt=0, lt=1, description="share of prices that low to high should hold")
+    price_min: float = Field(500, ge=0, description="dollars; a cheaper listing is dropped")
+    price_max: float = Field(250_000, gt=0, description="dollars; a dearer listing is dropped")
+    label_rows: int = Field(5, ge=1, description="rows that a category's value needs for a label of its own")
+    labels: int = Field(400, ge=1, description="labels of one category, at most")
+    rows_at_least: int = Field(100, ge=10, description="usable rows without which there is no training")
