@@ -61,8 +61,19 @@ class System:
 
 
 def _consumes(system: System) -> bool:
-    heartbeat = heartbeat_file(load(ControlPlane), system.home)
+    return _beats(heartbeat_file(load(ControlPlane), system.home), system)
+
+
+def _measures(system: System) -> bool:
+    return _beats(_monitoring_heartbeat(system.home), system)
+
+
+def _beats(heartbeat: Path, system: System) -> bool:
     return heartbeat.exists() and heartbeat.stat().st_mtime >= system.since
+
+
+def _monitoring_heartbeat(home: Path) -> Path:
+    return home / "monitoring.heartbeat"
 
 
 def _serves(system: System) -> bool:
@@ -76,7 +87,7 @@ def _serves(system: System) -> bool:
 CONTROL_PLANE = App("control-plane", [*_CLI, "control-plane"], _consumes)
 WATCHERS = App("watchers", [*_CLI, "watch", "all", "--every", "3"])
 SERVING = App("serving", [sys.executable, "-m", "spark_apps.serving.supervisor"], _serves)
-MONITORING = App("monitoring", [sys.executable, "-m", "spark_apps.monitoring"])
+MONITORING = App("monitoring", [sys.executable, "-m", "spark_apps.monitoring"], _measures)
 ALL = (SERVING, MONITORING, CONTROL_PLANE, WATCHERS)
 
 
@@ -110,6 +121,7 @@ def embedded_system(home: Path, apps: Sequence[App] = ALL) -> Iterator[System]:
 def _environment(home: Path, lifeline: Path) -> dict[str, str]:
     return {
         "PIPELINES_HOME": str(home),
+        "MONITORING_HEARTBEAT": str(_monitoring_heartbeat(home)),
         "JAVA_HOME": str(java_home()),
         job_runner.LIFELINE: str(lifeline),
     }
@@ -140,12 +152,12 @@ class _Interrupted(BaseException):
     """SIGINT or SIGTERM came. No Exception, so that nothing but the end of the program takes it up."""
 
 
-def run(home: Path) -> None:
+def run(home: Path, apps: Sequence[App] = ALL) -> None:
     """Run the system until SIGINT or SIGTERM; say on standard output where its servers are."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupt)
     try:
-        with embedded_system(home) as system:
+        with embedded_system(home, apps) as system:
             lines = (f"{name}={value}\n" for name, value in system.servers.environment().items())
             sys.stdout.writelines(lines)
             sys.stdout.flush()
