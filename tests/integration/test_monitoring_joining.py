@@ -200,6 +200,16 @@ def test_the_first_answer_meets_the_first_price_within_the_horizon(batches: Batc
     }
 
 
+def test_of_many_answers_in_one_batch_each_request_keeps_its_first(batches: Batches) -> None:
+    ids = [f"r-{n}" for n in range(200)]
+    answers = [(0, answer(request, n, 10_000.0)) for n, request in enumerate(ids)]
+    again = [(1, answer(request, 1000 + n, 99_000.0)) for n, request in enumerate(reversed(ids))]
+    fenced = [(2, answer(request, n, 88_000.0, epoch=2)) for n, request in enumerate(ids)]
+    prices = [(3, price(request, 5)) for request in ids] + [(4, price(request, 6)) for request in ids]
+    batches.run((answers + again + fenced, prices))
+    assert batches.outcomes() == {request: [(10_000, 5)] for request in ids}
+
+
 def test_an_outcome_is_the_answer_and_its_price_with_nothing_left_out(batches: Batches) -> None:
     asked = answer("r-1", 7, 19_999.99, reason="counted as missing: mileage", members={"a": 1.5, "b": None})
     batches.run(([(0, asked | {"low": None})], [(1, price("r-1", 23_141, priced_at=None))]))

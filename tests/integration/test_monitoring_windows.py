@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 WINDOW, DELAY, REPLAY = 60, 5, 600
-PREDICTION = "recorded_at timestamp, model_version long, model string, predicted double, actual double, covered boolean"
+PREDICTION = (
+    "recorded_at timestamp, model_version long, model string, "
+    "predicted double, actual double, covered boolean"
+)
 
 
 def predictions(spark: SparkSession, *rows: tuple[Any, ...]) -> DataFrame:
