@@ -33,7 +33,23 @@ def configure(level: str | None = None) -> None:
     )
 
 
+_REPEAT_S = 60.0
+
+
 class _ToStructlog(logging.Handler):
+    """Says the same at most once a minute: a client without its broker complains twenty times a second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: dict[tuple[str, str], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        said = (record.name, str(record.msg))
+        if record.created < self._said.get(said, 0.0) + _REPEAT_S:
+            return False
+        self._said[said] = record.created
+        return super().filter(record) is not False
+
     def emit(self, record: logging.LogRecord) -> None:
         level = min(record.levelno, logging.CRITICAL) // 10 * 10
         fields = {"message": record.getMessage(), "exc_info": record.exc_info}
