@@ -1,9 +1,10 @@
-"""Cleaned values to features: numbers that are centred, scaled and never missing, and categories.
+"""Cleaned values to features: numbers on one scale that are never missing, and categories.
 
-What is fitted is only a centre and a scale for each number and the list of labels for each category, and
-both are fitted on the rows given, so that a fold sees nothing of the rows held out. A missing number becomes
-its centre, and one flag for each group of columns that go missing together says so. Numbers are rounded to
-float32, because that is what XGBoost sees: the same splits then hold for Spark's own trees.
+A number is moved and scaled by constants that are facts about cars (a typical value, a typical spread), so
+that nothing about it is fitted; a missing one becomes the typical value, and one flag for each group of
+columns that go missing together says so. Fitted are only the labels of the categories and the day that
+stands in for a missing day of listing. Numbers are rounded to float32, because that is what XGBoost sees:
+the same splits then hold for Spark's own trees.
 
 Never a feature: the price and ``savings_amount`` (derived from it), ids, addresses, URLs and free text.
 """
@@ -13,10 +14,9 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 from uuid import uuid4
 
-import numpy as np
 from pyspark.ml.feature import StringIndexerModel
 from pyspark.sql import functions as F
 
@@ -26,7 +26,6 @@ from spark_apps.listings.cleaning import FLAGS, clean_columns
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import pyarrow as pa
     from pyspark.sql import DataFrame
 
 OPTIONS = (
@@ -35,38 +34,72 @@ OPTIONS = (
     "Sport Package", "Sunroof/Moonroof", "Technology Package", "Third Row Seating", "Tow Package",
 )  # fmt: skip
 
-_AS_THEY_ARE = (
-    "back_legroom", "bed_length", "city_fuel_economy", "combine_fuel_economy", "daysonmarket",
-    "engine_displacement", "front_legroom", "fuel_tank_volume", "height", "highway_fuel_economy", "latitude",
-    "length", "longitude", "maximum_seating", "mileage", "options", "owner_count", "power_rpm",
-    "seller_rating", "torque_lbft", "torque_rpm", "wheelbase", "width", "year",
-)  # fmt: skip
+# name -> (typical value, typical spread), in the units of the cleaned column
+_AS_THEY_ARE: dict[str, tuple[float, float]] = {
+    "back_legroom": (38, 3),
+    "bed_length": (67, 10),
+    "city_fuel_economy": (22, 8),
+    "combine_fuel_economy": (50, 15),
+    "daysonmarket": (40, 80),
+    "engine_displacement": (2500, 1200),
+    "front_legroom": (42, 2),
+    "fuel_tank_volume": (17, 5),
+    "height": (66, 6),
+    "highway_fuel_economy": (29, 8),
+    "latitude": (37, 5),
+    "length": (193, 18),
+    "longitude": (-90, 14),
+    "maximum_seating": (5, 1.2),
+    "mileage": (20_000, 40_000),
+    "options": (6, 6),
+    "owner_count": (1.5, 1),
+    "power_rpm": (5700, 700),
+    "seller_rating": (4.2, 0.5),
+    "torque_lbft": (260, 100),
+    "torque_rpm": (3500, 1500),
+    "wheelbase": (114, 12),
+    "width": (78, 6),
+    "year": (2018, 4),
+}
 _GROUPS_THAT_GO_MISSING = (
     "bed_length", "city_fuel_economy", "combine_fuel_economy", "fleet", "height", "horsepower", "mileage",
     "options", "owner_count", "seller_rating", "torque_lbft",
 )  # fmt: skip
 
-# Age at the day of the listing; where that day is missing, the training rows' median day stands in.
-_AGE = "(coalesce(clean_listed, {listed}) - clean_year)"
+# Age at the day of the listing, years; ``{today}`` stands in for a missing day.
+_AGE = "(coalesce(clean_listed, {today}) - clean_year)"
 _POWER = "coalesce(clean_horsepower, clean_power_hp)"
+_PLAIN = (0.0, 1.0)
 
-# name -> SQL over the cleaned columns
-NUMBERS: dict[str, str] = {
-    **{name: f"clean_{name}" for name in _AS_THEY_ARE},
-    **{name: f"clean_{name}" for name in FLAGS},
-    **{f"missing_{name}": f"CAST(clean_{name} IS NULL AS DOUBLE)" for name in _GROUPS_THAT_GO_MISSING},
+
+@dataclass(frozen=True)
+class Number:
+    """A number's SQL over the cleaned columns, its typical value and its typical spread."""
+
+    sql: str
+    typical: float
+    spread: float
+
+
+NUMBERS: dict[str, Number] = {
+    **{name: Number(f"clean_{name}", *scale) for name, scale in _AS_THEY_ARE.items()},
+    **{name: Number(f"clean_{name}", *_PLAIN) for name in FLAGS},
     **{
-        f"option_{option.lower().replace(' ', '_').replace('/', '_')}": (
-            f"CAST(contains(clean_option_list, '{option}') AS DOUBLE)"
+        f"missing_{name}": Number(f"CAST(clean_{name} IS NULL AS DOUBLE)", *_PLAIN)
+        for name in _GROUPS_THAT_GO_MISSING
+    },
+    **{
+        f"option_{option.lower().replace(' ', '_').replace('/', '_')}": Number(
+            f"CAST(contains(clean_option_list, '{option}') AS DOUBLE)", *_PLAIN
         )
         for option in OPTIONS
     },
-    "age": _AGE,
-    "age_squared": f"{_AGE} * {_AGE}",
-    "horsepower": _POWER,
-    "log_horsepower": f"ln({_POWER})",
-    "log_mileage": "ln(1 + clean_mileage)",
-    "mileage_a_year": f"clean_mileage / greatest({_AGE}, 0.5D)",
+    "age": Number(_AGE, 2.5, 4),
+    "age_squared": Number(f"{_AGE} * {_AGE}", 25, 70),
+    "horsepower": Number(_POWER, 250, 90),
+    "log_horsepower": Number(f"ln({_POWER})", 5.5, 0.35),
+    "log_mileage": Number("ln(1 + clean_mileage)", 8.5, 3),
+    "mileage_a_year": Number(f"clean_mileage / greatest({_AGE}, 0.5D)", 9_000, 7_000),
 }
 
 # name -> SQL over the cleaned columns. A model's name alone is ambiguous; the make goes with it.
@@ -91,22 +124,19 @@ INDEX_COLUMNS: tuple[str, ...] = tuple(f"index_{name}" for name in CATEGORIES)
 
 _NAME = re.compile(r"clean_(\w+)")
 CLEAN_NAMES: tuple[str, ...] = tuple(
-    sorted({name for sql in (*NUMBERS.values(), *CATEGORIES.values()) for name in _NAME.findall(sql)})
+    sorted(
+        {
+            name
+            for sql in (*(number.sql for number in NUMBERS.values()), *CATEGORIES.values())
+            for name in _NAME.findall(sql)
+        }
+    )
 )
 
-# Numbers beyond this many scales from the centre are pulled in, so that no mileage of 1e11 upsets a plane.
+# Numbers beyond this many spreads are pulled in, so that no mileage of 1e11 upsets a plane.
 _FARTHEST = 10.0
-_LISTED = "listed"
-_NO_DAY = "CAST(NULL AS DOUBLE)"
-
-
-@dataclass(frozen=True)
-class Scaling:
-    """What is fitted for the numbers: the median day of listing and, by name, centres and scales."""
-
-    listed: float
-    centres: dict[str, float]
-    scales: dict[str, float]
+# When the dataset was crawled, should a train set not hold a single day of listing.
+_CRAWLED = 2020.7
 
 
 @dataclass(frozen=True)
@@ -138,54 +168,27 @@ class Labels:
 
 
 def cleaned(listings: DataFrame) -> DataFrame:
-    """Clean ``listings`` and prepare what features are fitted on.
+    """Clean ``listings``: what features are made of.
 
     Needs: the raw columns as text. Adds: every ``clean_<name>`` that a feature is made of.
     """
     return listings.selectExpr("*", *clean_columns(CLEAN_NAMES))
 
 
-def number_sample(clean: DataFrame, by: str, rows: int, at_most: int = 50_000) -> pa.Table:
-    """Bring a sample of the numbers to the driver: centres and scales need no more.
-
-    Needs: the columns that :func:`cleaned` adds, and ``by`` (int), the part that each of the ``rows`` belongs to. One job for
-    all folds, where an aggregation for each would cost a compilation of sixty percentiles each.
-    """
-    values = [f"{sql.format(listed=_NO_DAY)} AS {name}" for name, sql in NUMBERS.items()]
-    sample = clean if rows <= at_most else clean.sample(at_most / rows, seed=0)
-    return sample.selectExpr(by, f"clean_listed AS {_LISTED}", *values).toArrow()
+def newest_listing(clean: DataFrame) -> float:
+    """Return the newest day of listing as a year with its fraction: what stands in where it is missing."""
+    found = clean.agg(F.percentile_approx("clean_listed", 0.99)).first()
+    return float(found[0]) if found and found[0] is not None else _CRAWLED
 
 
-def fit_scaling(sample: pa.Table) -> Scaling:
-    """Fit centres (medians) and scales (a third of the distance of the 5th from the 95th percentile).
-
-    A number that hardly varies gets its deviation as its scale, or 1 where it does not vary at all.
-    """
-    centres, scales = {}, {}
-    for name in NUMBERS:
-        centres[name], scales[name] = _centre_and_scale(_values(sample, name))
-    return Scaling(_centre_and_scale(_values(sample, _LISTED), default=2020.0)[0], centres, scales)
-
-
-def _values(sample: pa.Table, name: str) -> np.ndarray[Any, Any]:
-    return cast("np.ndarray[Any, Any]", sample.column(name).drop_null().to_numpy())
-
-
-def _centre_and_scale(values: np.ndarray[Any, Any], default: float = 0.0) -> tuple[float, float]:
-    if not len(values):
-        return default, 1.0
-    low, middle, high = np.percentile(values, [5, 50, 95])
-    return float(middle), float((high - low) / 3 or values.std() or 1.0)
-
-
-def label_counts(clean: DataFrame, by: str) -> Counter[tuple[int, str, str]]:
+def label_counts(features: DataFrame, by: str) -> Counter[tuple[int, str, str]]:
     """Count (part, category, label) in one job for all folds.
 
-    Needs: the columns that :func:`cleaned` adds, and ``by`` (int), the part a row belongs to.
+    Needs: the category columns of :func:`feature_columns`, and ``by`` (int), the part a row belongs to.
     """
-    pairs = ", ".join(f"struct('{name}' AS name, {sql} AS label)" for name, sql in CATEGORIES.items())
+    pairs = ", ".join(f"struct('{name}' AS name, category_{name} AS label)" for name in CATEGORIES)
     counts = (
-        clean.select(F.col(by).alias("part"), F.explode(F.expr(f"array({pairs})")).alias("pair"))
+        features.select(F.col(by).alias("part"), F.explode(F.expr(f"array({pairs})")).alias("pair"))
         .groupBy("part", "pair.name", "pair.label")
         .count()
         .where(F.col("label").isNotNull() & ~F.col("label").contains(SEPARATOR))
@@ -206,13 +209,16 @@ def fit_labels(counts: Mapping[tuple[str, str], int], *, at_least: int, at_most:
     )
 
 
-def feature_columns(scaling: Scaling) -> list[str]:
-    """Return ``<sql> AS <column>`` for every number and category, over the columns of :func:`cleaned`."""
-    numbers = [f"{_scaled(name, scaling)} AS number_{name}" for name in NUMBERS]
+def feature_columns(today: float) -> list[str]:
+    """Return ``<sql> AS <column>`` for every number and category, over the columns of :func:`cleaned`.
+
+    ``today`` is the day, as a year with its fraction, of a listing without one.
+    """
+    numbers = [f"{_scaled(number, today)} AS number_{name}" for name, number in NUMBERS.items()]
     return numbers + [f"{sql} AS category_{name}" for name, sql in CATEGORIES.items()]
 
 
-def statement(scaling: Scaling) -> str:
+def statement(today: float) -> str:
     """Return the SELECT of the model's first stage: raw text in; numbers and categories added.
 
     It is two nested projections, so that nothing is read twice, and no join, no subquery and no function
@@ -220,16 +226,11 @@ def statement(scaling: Scaling) -> str:
     """
     inner = ", ".join(("*", *clean_columns(CLEAN_NAMES)))
     dropped = ", ".join(f"clean_{name}" for name in CLEAN_NAMES)
-    added = ", ".join(feature_columns(scaling))
+    added = ", ".join(feature_columns(today))
     return f"SELECT * EXCEPT ({dropped}), {added} FROM (SELECT {inner} FROM __THIS__)"  # noqa: S608
 
 
-def _scaled(name: str, scaling: Scaling) -> str:
-    value = NUMBERS[name].format(listed=_double(scaling.listed))
-    scaled = f"({value} - {_double(scaling.centres[name])}) / {_double(scaling.scales[name])}"
-    bounded = f"greatest({-_FARTHEST}D, least({_FARTHEST}D, coalesce({scaled}, 0D)))"
+def _scaled(number: Number, today: float) -> str:
+    value = f"({number.sql.format(today=f'{today!r}D')} - {number.typical}D) / {number.spread}D"
+    bounded = f"greatest({-_FARTHEST}D, least({_FARTHEST}D, coalesce({value}, 0D)))"
     return f"CAST(CAST({bounded} AS FLOAT) AS DOUBLE)"
-
-
-def _double(value: float) -> str:
-    return f"{value!r}D"

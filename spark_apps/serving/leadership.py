@@ -53,6 +53,7 @@ class FileLeadership:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._record = folder / "leader.json"
+        self._leads: Leader | None = None
         # Python's descriptors are not inherited: the JVM cannot keep the lock of a dead Python process.
         self._lock = os.open(folder / "leader.lock", os.O_RDWR | os.O_CREAT, 0o644)
 
@@ -69,9 +70,12 @@ class FileLeadership:
         fresh = self._record.with_suffix(".new")
         fresh.write_text(leader.model_dump_json(), encoding="utf-8")
         fresh.replace(self._record)
+        self._leads = leader
 
     def release(self) -> None:
-        """Unlock."""
+        """Unlock, with nothing left to end: this process may still have things to say."""
+        if self._leads is not None:
+            self.proclaim(self._leads.model_copy(update={"processes": ()}))
         fcntl.flock(self._lock, fcntl.LOCK_UN)
 
     def _read(self) -> Leader | None:

@@ -82,4 +82,6 @@ def _retire(old: Sequence[Server]) -> list[Step]:
 def _start(version: int | None, new: Sequence[Server], standbys: int) -> list[Step]:
     if len(new) > standbys or any(server.role == "starting" for server in new):
         return []
+    if new and not any(server.role == "active" for server in new):
+        return []  # one of them is about to lead: it shall not share the processors with a start
     return [Start(version)]

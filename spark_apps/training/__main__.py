@@ -24,7 +24,11 @@ log = structlog.get_logger()
 
 _LONGEST_REASON = 500
 # MLflow's client tries seven times with growing pauses: too long for a job that is tried again as a whole.
-_MLFLOW_DEFAULTS = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3", "MLFLOW_HTTP_REQUEST_TIMEOUT": "60"}
+_MLFLOW_DEFAULTS = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "60",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
 
 
 def main() -> int:
@@ -72,6 +76,8 @@ def _train(batch: str, attempt: int) -> None:
         "spark.scheduler.mode": "FAIR",
         "spark.sql.shuffle.partitions": str(settings.cores),
         "spark.sql.adaptive.enabled": "false",
+        "spark.sql.codegen.wholeStage": "false",
+        "spark.sql.codegen.factoryMode": "NO_CODEGEN",
         # the plans of wide frames are long, and nobody reads them
         "spark.sql.debug.maxToStringFields": "10",
     }

@@ -117,7 +117,7 @@ def _train(
     with clock.step("fit"):
         fits = fit_on_all(spark, validated, whole, settings.parallelism)
         stages = {name: fit.stage(scratch) for name, fit in fits.items()}
-        model = pricing_model(raw_stages(whole.scaling, whole.labels), stages, stack, intervals)
+        model = pricing_model(raw_stages(whole.today, whole.labels), stages, stack, intervals)
 
     with clock.step("test"):
         evaluated = evaluation.evaluate(model, rows, names)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import SparkSession
 
-    from spark_apps.listings.features import Labels, Scaling
+    from spark_apps.listings.features import Labels
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -49,7 +49,7 @@ class Whole:
     """All training rows with vectors fitted on all of them, and what was fitted for those."""
 
     rows: DataFrame
-    scaling: Scaling
+    today: float
     labels: Labels
 
 

@@ -6,22 +6,26 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING
 
-import pyarrow.compute as pc
 from pyspark.sql import functions as F
 
 from spark_apps.listings.features import (
+    CATEGORY_COLUMNS,
     Labels,
-    Scaling,
     cleaned,
     feature_columns,
     fit_labels,
-    fit_scaling,
     label_counts,
-    number_sample,
+    newest_listing,
 )
 from spark_apps.training.crossvalidation import Fold, Whole, in_parallel
 from spark_apps.training.members import LOG_LABEL, STOPPING
-from spark_apps.training.preparation import PLANE_FEATURES, TREE_FEATURES, vector_stages
+from spark_apps.training.preparation import (
+    NUMBERS_VECTOR,
+    PLANE_FEATURES,
+    TREE_FEATURES,
+    numbers_stage,
+    vector_stages,
+)
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -34,22 +38,22 @@ _ROW = ("label", "fold", LOG_LABEL, STOPPING)
 
 
 def prepare(train: DataFrame, rows: int, settings: TrainingSettings) -> tuple[list[Fold], Whole]:
-    """Fit scales and labels for every fold and for the whole, and cache the vectors of each.
+    """Fit the labels for every fold and for the whole, and cache the vectors of each.
 
     Needs: the kept raw columns, ``label``, ``car`` and ``fold``. ``rows`` is how many there are.
     """
-    clean = _cached_clean(train, max(1, rows // _ROWS_A_PARTITION))
-    sample = number_sample(clean, "fold", rows)
-    counts = label_counts(clean, "fold")
+    clean = cleaned(train)
+    today = newest_listing(clean)
+    numbers = _cached_numbers(clean, today, max(1, rows // _ROWS_A_PARTITION))
+    counts = label_counts(numbers, "fold")
 
-    def fitted(left_out: int) -> tuple[Scaling, Labels, DataFrame]:
-        scaling = fit_scaling(sample.filter(pc.field("fold") != left_out))
+    def fitted(left_out: int) -> tuple[Labels, DataFrame]:
         seen: Counter[tuple[str, str]] = Counter()
         for (part, name, label), count in counts.items():
             if part != left_out:
                 seen[name, label] += count
         labels = fit_labels(seen, at_least=settings.label_rows, at_most=settings.labels)
-        return scaling, labels, _cached_vectors(clean, scaling, labels)
+        return labels, _cached_vectors(numbers, labels)
 
     wanted = [*range(settings.folds), _WHOLE]
     made = in_parallel(
@@ -57,27 +61,35 @@ def prepare(train: DataFrame, rows: int, settings: TrainingSettings) -> tuple[li
     )
     folds = [
         Fold(number, vectors.where(F.col("fold") != number), vectors.where(F.col("fold") == number), labels)
-        for number, (_, labels, vectors) in zip(wanted[:-1], made[:-1], strict=True)
+        for number, (labels, vectors) in zip(wanted[:-1], made[:-1], strict=True)
     ]
-    scaling, labels, vectors = made[-1]
-    return folds, Whole(vectors, scaling, labels)
+    labels, vectors = made[-1]
+    return folds, Whole(vectors, today, labels)
 
 
-def _cached_clean(train: DataFrame, partitions: int) -> DataFrame:
+def _cached_numbers(clean: DataFrame, today: float, partitions: int) -> DataFrame:
+    """Cache what no fold changes: the numbers as a vector, and the categories as text."""
     columns = {
         LOG_LABEL: F.log("label"),
         STOPPING: F.pmod(F.xxhash64("car", F.lit("stopping")), F.lit(10)) == 0,
     }
-    clean = cleaned(train).withColumns(columns)
-    kept = [column for column in clean.columns if column.startswith("clean_")]
-    # XGBoost's barrier stage takes neither coalesce nor other partitions than workers.
-    return clean.select(*_ROW, *kept).repartition(partitions).persist()
+    rows = clean.withColumns(columns).selectExpr(*_ROW, *feature_columns(today))
+    # XGBoost's barrier stage takes no coalesce, and no other partitions than workers.
+    numbers = numbers_stage().transform(rows.repartition(partitions))
+    return _cut(numbers.select(*_ROW, NUMBERS_VECTOR, *CATEGORY_COLUMNS))
 
 
-def _cached_vectors(clean: DataFrame, scaling: Scaling, labels: Labels) -> DataFrame:
-    df = clean.selectExpr(*_ROW, *feature_columns(scaling))
+def _cached_vectors(numbers: DataFrame, labels: Labels) -> DataFrame:
+    df = numbers
     for stage in vector_stages(labels):
         df = stage.transform(df)
-    vectors = df.select(*_ROW, TREE_FEATURES, PLANE_FEATURES).persist()
-    vectors.count()
-    return vectors
+    return _cut(df.select(*_ROW, TREE_FEATURES, PLANE_FEATURES))
+
+
+def _cut(df: DataFrame) -> DataFrame:
+    """Cache ``df`` and cut what led to it off.
+
+    A fit is hundreds of small jobs, and each sends its tasks the whole lineage: with it, that took most of
+    a linear member's time.
+    """
+    return df.localCheckpoint(eager=True)

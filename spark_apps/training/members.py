@@ -115,7 +115,7 @@ class LinearSVMMember:
 
     name: str = "linear_svm"
     # An iteration is a Spark job, whose overhead is most of a small batch's time: hence a short grid.
-    grid: tuple[Params, ...] = ({"epsilon": 0.3, "l2": 1e-4}, {"epsilon": 0.3, "l2": 1e-3})
+    grid: tuple[Params, ...] = ({"epsilon": 0.3, "l2": 1e-3}, {"epsilon": 0.3, "l2": 1e-2})
 
     def fit(self, train: DataFrame, labels: Labels, params: Params) -> Fit:  # noqa: ARG002
         """Fit ``epsilon`` (in deviations of the label) and ``l2``."""

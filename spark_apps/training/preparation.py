@@ -15,7 +15,6 @@ from spark_apps.listings.features import (
     INDEX_COLUMNS,
     NUMBER_COLUMNS,
     Labels,
-    Scaling,
     statement,
 )
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 TREE_FEATURES = "tree_features"
 PLANE_FEATURES = "plane_features"
 
-_NUMBERS = "numbers"
+NUMBERS_VECTOR = "numbers"
 _ONE_HOT_COLUMNS = tuple(f"one_hot_{name}" for name in CATEGORIES)
 
 # What the stages add, and the saved model drops again.
@@ -34,7 +33,7 @@ PREPARED_COLUMNS: tuple[str, ...] = (
     *CATEGORY_COLUMNS,
     *INDEX_COLUMNS,
     *_ONE_HOT_COLUMNS,
-    _NUMBERS,
+    NUMBERS_VECTOR,
     TREE_FEATURES,
     PLANE_FEATURES,
 )
@@ -50,20 +49,24 @@ def tree_feature_names() -> tuple[str, ...]:
     return tuple(name.split("_", 1)[1] for name in (*NUMBER_COLUMNS, *INDEX_COLUMNS))
 
 
+def numbers_stage() -> Transformer:
+    """Return the stage that puts the numbers into one vector, ``numbers``."""
+    return _assembler(NUMBER_COLUMNS, NUMBERS_VECTOR)
+
+
 def vector_stages(labels: Labels) -> list[Transformer]:
-    """Return the stages from numbers and categories to the two vectors."""
+    """Return the stages from ``numbers`` and the categories to the two vectors."""
     return [
         labels.indexer(),
         _one_hot_encoder(labels),
-        _assembler(NUMBER_COLUMNS, _NUMBERS),
-        _assembler((_NUMBERS, *INDEX_COLUMNS), TREE_FEATURES),
-        _assembler((_NUMBERS, *_ONE_HOT_COLUMNS), PLANE_FEATURES),
+        _assembler((NUMBERS_VECTOR, *INDEX_COLUMNS), TREE_FEATURES),
+        _assembler((NUMBERS_VECTOR, *_ONE_HOT_COLUMNS), PLANE_FEATURES),
     ]
 
 
-def raw_stages(scaling: Scaling, labels: Labels) -> list[Transformer]:
+def raw_stages(today: float, labels: Labels) -> list[Transformer]:
     """Return the stages from raw text to the two vectors; they add :data:`PREPARED_COLUMNS`."""
-    return [SQLTransformer(statement=statement(scaling)), *vector_stages(labels)]
+    return [SQLTransformer(statement=statement(today)), numbers_stage(), *vector_stages(labels)]
 
 
 def _one_hot_encoder(labels: Labels) -> OneHotEncoderModel:

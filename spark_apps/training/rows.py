@@ -75,7 +75,7 @@ def training_rows(
             "part": F.when(is_test, TEST).otherwise(TRAIN),
             "fold": F.pmod(F.xxhash64("car", F.lit("fold")), F.lit(settings.folds)).cast("int"),
         }
-    ).persist()
+    ).localCheckpoint()
 
 
 def row_counts(

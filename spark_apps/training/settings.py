@@ -30,5 +30,5 @@ class TrainingSettings(BaseSettings):
     price_min: float = Field(500, ge=0, description="dollars; a cheaper listing is dropped")
     price_max: float = Field(250_000, gt=0, description="dollars; a dearer listing is dropped")
     label_rows: int = Field(5, ge=1, description="rows that a category's value needs for a label of its own")
-    labels: int = Field(400, ge=1, description="labels of one category, at most")
+    labels: int = Field(200, ge=1, description="labels of one category, at most")
     rows_at_least: int = Field(100, ge=10, description="usable rows without which there is no training")

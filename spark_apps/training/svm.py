@@ -66,7 +66,7 @@ class LinearSVR(
         predictionCol: str = "prediction",  # noqa: N803
         epsilon: float = 0.1,
         regParam: float = 1e-4,  # noqa: N803
-        maxIter: int = 25,  # noqa: N803
+        maxIter: int = 15,  # noqa: N803
     ) -> None:
         super().__init__()
         self._set(

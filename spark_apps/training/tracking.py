@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from mlflow.artifacts import download_artifacts
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
-from mlflow.types import ColSpec, Schema
+from mlflow.types import ColSpec, Schema, TensorSpec
 
 from spark_apps.listings.cleaning import USED_COLUMNS
 from spark_apps.listings.features import CATEGORIES, NUMBERS
@@ -81,7 +82,7 @@ def log_data(counts: Mapping[str, int], batches: Sequence[str]) -> None:
         {
             "raw_columns": list(RAW_COLUMNS),
             "used_columns": list(USED_COLUMNS),
-            "numbers": dict(NUMBERS),
+            "numbers": {name: asdict(number) for name, number in NUMBERS.items()},
             "categories": dict(CATEGORIES),
         },
         "schema.json",
@@ -177,8 +178,8 @@ def register(
 
 
 def _signature() -> Any:
-    members_to_prices = [ColSpec("double", name) for name in ("prediction", "low", "high")]
-    texts: Sequence[ColSpec] = [
+    prices: list[ColSpec | TensorSpec] = [ColSpec("double", name) for name in ("prediction", "low", "high")]
+    texts: list[ColSpec | TensorSpec] = [
         ColSpec("string", name, required=False) for name in RAW_COLUMNS if name != "price"
     ]
-    return ModelSignature(inputs=Schema(list(texts)), outputs=Schema(members_to_prices))
+    return ModelSignature(inputs=Schema(texts), outputs=Schema(prices))

@@ -51,7 +51,7 @@ def server(name: str, version: int | None, role: Role = "starting") -> Server:
     [
         ([], [Start(1)]),
         ([server("a", 1)], []),
-        ([server("a", 1, "standby")], [Start(1)]),
+        ([server("a", 1, "standby")], []),
         ([server("a", 1, "active")], [Start(1)]),
         ([server("a", 1, "active"), server("b", 1)], []),
         ([server("a", 1, "active"), server("b", 1, "standby")], []),
