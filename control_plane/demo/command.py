@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from control_plane.up import System
 
 #: Short windows, so that a story of minutes has several; the default of the app is made for days.
-_MONITORING = {"MONITORING_WINDOW": "20 seconds", "MONITORING_DELAY": "5 seconds"}
+_MONITORING = {"MONITORING_WINDOW": "20", "MONITORING_DELAY": "5"}
 MEMBERS = ("gradient_boosting", "linear_svm", "linear_regression")
 
 
