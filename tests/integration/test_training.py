@@ -1,0 +1,122 @@
+"""The training job as the control plane runs it: a process, on real HDFS and MLflow."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from hdfs import InsecureClient
+
+from control_plane.registry import Registry
+from control_plane.simulator.batches import deliver
+from control_plane.simulator.generator import generate
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pyspark.sql import SparkSession
+
+    from control_plane.registry import ModelVersion
+    from control_plane.settings import Servers
+
+MEMBERS = ("gradient_boosting", "linear_svm", "linear_regression")
+BROKEN = "this,record,has,five,fields\n"
+
+
+def run_job(servers: Servers, batch: str, reason: Path) -> int:
+    environment = os.environ | servers.environment() | {"TERMINATION_MESSAGE_PATH": str(reason)}
+    command = [sys.executable, "-m", "spark_apps.training", "--batch", batch, "--attempt", "1"]
+    return subprocess.run(command, env=environment, timeout=280, check=False, capture_output=True).returncode
+
+
+@pytest.fixture(scope="module")
+def version(sandbox: Servers, tmp_path_factory: pytest.TempPathFactory) -> ModelVersion:
+    """A version trained on 1,500 generated listings and one broken record."""
+    folder = tmp_path_factory.mktemp("batch")
+    [part] = generate(1_500, 11, folder, parts=1).parts
+    with part.open("a") as file:
+        file.write(BROKEN)
+    deliver(sandbox.hdfs_url, folder, "trained")
+    reason = folder / "reason"
+    assert run_job(sandbox, "trained", reason) == 0, reason.read_text()
+    found = Registry(sandbox.mlflow_tracking_uri).trained_by("train-trained-1")
+    assert found is not None
+    return found
+
+
+@pytest.mark.timeout(400)
+def test_a_training_registers_a_version_with_its_batches_digest_and_figures(
+    sandbox: Servers, version: ModelVersion
+) -> None:
+    metrics = Registry(sandbox.mlflow_tracking_uri).metrics(version.run_id)
+
+    assert version.batches == ("trained",)
+    assert version.digest
+    for model in ("stack", *MEMBERS):
+        assert metrics[f"test.{model}.rmse"] > metrics[f"test.{model}.mae"] > 0
+    for member in MEMBERS:
+        assert metrics[f"seconds.train.{member}"] > 0
+
+
+@pytest.mark.timeout(400)
+def test_the_train_set_and_the_quarantined_record_are_in_hdfs(
+    sandbox: Servers, version: ModelVersion
+) -> None:
+    hdfs = InsecureClient(sandbox.hdfs_url)
+    metrics = Registry(sandbox.mlflow_tracking_uri).metrics(version.run_id)
+    [kept] = [name for name in hdfs.list("/quarantine/trained") if name.startswith("part-")]
+
+    assert hdfs.status(f"/train-sets/{version.run_id}/_SUCCESS")
+    assert metrics["rows.quarantined"] == 1
+    assert metrics["rows.read"] == 1_501
+    with hdfs.read(f"/quarantine/trained/{kept}", encoding="utf-8") as lines:
+        assert BROKEN.strip() in lines.read()
+
+
+@pytest.mark.timeout(400)
+def test_the_registered_model_prices_raw_listings_and_never_throws(
+    sandbox: Servers, version: ModelVersion, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import mlflow  # noqa: PLC0415 - takes seconds
+
+    from spark_apps.listings.schema import with_raw_columns  # noqa: PLC0415
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", sandbox.mlflow_tracking_uri)
+    mlflow.set_tracking_uri(sandbox.mlflow_tracking_uri)
+    model = mlflow.spark.load_model(f"models:/used-car-price/{version.version}")
+    asked = spark.createDataFrame(
+        [
+            ("r-1", "Honda", "Civic", "2017", "31000"),
+            ("r-2", "Honda", "Civic", "abc", "NaN"),
+            ("r-3", None, None, None, "1e300"),
+        ],
+        "request_id string, make_name string, model_name string, year string, mileage string",
+    )
+
+    answers = {row["request_id"]: row for row in model.transform(with_raw_columns(asked)).collect()}
+
+    assert set(answers) == {"r-1", "r-2", "r-3"}
+    for answer in answers.values():
+        assert 0 <= answer["low"] <= answer["prediction"] <= answer["high"]
+        assert tuple(answer["members"].asDict()) == MEMBERS
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    ("batch", "content"),
+    [
+        ("empty", ""),
+        ("other-schema", "colour,size\nred,3\n"),
+    ],
+)
+def test_a_batch_that_cannot_be_trained_on_fails_with_one_sentence(
+    sandbox: Servers, tmp_path: Path, batch: str, content: str
+) -> None:
+    (tmp_path / "part-00000.csv").write_text(content)
+    deliver(sandbox.hdfs_url, tmp_path, batch)
+
+    assert run_job(sandbox, batch, tmp_path / "reason") == 1
+    assert len((tmp_path / "reason").read_text().strip().splitlines()) == 1

@@ -1,0 +1,46 @@
+import json
+import math
+from typing import Any
+
+from spark_apps.training.trees import leaf, parse
+
+
+def split(condition: float | list[int], yes: dict[str, Any], no: dict[str, Any], feature: int = 0) -> str:
+    return json.dumps(
+        {
+            "nodeid": 0,
+            "split": f"f{feature}",
+            "split_condition": condition,
+            "yes": 1,
+            "no": 2,
+            "gain": 6.0,
+            "cover": 3.0,
+            "children": [yes, no],
+        }
+    )
+
+
+def end(nodeid: int, value: float) -> dict[str, Any]:
+    return {"nodeid": nodeid, "leaf": value, "cover": 1.0}
+
+
+def test_a_threshold_becomes_the_largest_double_below_it() -> None:
+    root, left, right = parse(split(2.5, end(1, -1.0), end(2, 1.0)), arities=[-1])
+
+    assert root.left_values == (math.nextafter(2.5, -math.inf),)
+    assert (left.prediction, right.prediction) == (-1.0, 1.0)
+    assert (root.left, root.right, root.arity) == (1, 2, -1)
+
+
+def test_a_set_of_categories_names_those_that_go_right() -> None:
+    root, left, right = parse(split([1, 3], end(1, 1.0), end(2, -1.0), feature=1), arities=[-1, 4])
+
+    assert root.left_values == (0.0, 2.0)
+    assert root.arity == 4
+    assert (left.prediction, right.prediction) == (-1.0, 1.0)
+
+
+def test_the_base_score_is_a_tree_of_one_leaf() -> None:
+    [only] = leaf(9.5)
+
+    assert (only.prediction, only.left, only.right) == (9.5, -1, -1)
