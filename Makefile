@@ -92,6 +92,10 @@ test-unit: setup ## Run the unit tests: no servers, no Java
 test-integration: setup ## Run the tests on real servers
 	@$(BIN)/python -m pytest tests/integration $(PYTEST_FLAGS)
 
+.PHONY: test-story
+test-story: setup ## Run the demo as a test: ten minutes
+	@$(BIN)/python -m pytest -m story tests/integration/test_demo.py $(PYTEST_FLAGS)
+
 .PHONY: lint
 lint: $(STAMPS)/project ## Check style, form, types and the direction of imports
 	@$(BIN)/ruff check --quiet .

@@ -14,12 +14,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.story
+@pytest.mark.timeout(1200)
 def test_the_demo_ends_well_and_leaves_nothing_running(tmp_path: Path) -> None:
     home = tmp_path / "home"
     command = [sys.executable, "-m", "control_plane.cli", "demo", "--rows", "8000", "--home", str(home)]
     told = subprocess.run(
-        command, cwd=tmp_path, env=os.environ, capture_output=True, text=True, timeout=590, check=False
+        command, cwd=tmp_path, env=os.environ, capture_output=True, text=True, timeout=1190, check=False
     )
 
     assert told.returncode == 0, told.stdout[-4000:] + told.stderr[-2000:]
