@@ -96,7 +96,7 @@ def _check_header(batch: str, part: Part) -> None:
     missing = [column for column in BATCH_COLUMNS if column not in part.header]
     if missing:
         raise BatchError(
-            f"batch {batch} is of another schema: {part.path} has no column {', '.join(missing)} in its header"
+            f"batch {batch} is of another schema: {part.path} lacks {', '.join(missing)} in its header"
         )
     if len({column.lower() for column in part.header}) < len(part.header):
         raise BatchError(
@@ -109,7 +109,7 @@ def _first_line(error: Exception) -> str:
 
 
 def read_parts(spark: SparkSession, root: str, parts: Sequence[Part]) -> DataFrame:
-    """Read ``parts`` under ``root`` (such as ``webhdfs://host:port``); order and number of columns may differ.
+    """Read ``parts`` under ``root`` (such as ``webhdfs://host:port``); order and number of columns may vary.
 
     Adds: the raw columns as text, in order, and ``malformed_record``: the raw text of a record that has not
     as many fields as its header (null where it has). Columns that are not raw ones are left out.

@@ -71,7 +71,7 @@ class Lifeline:
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         for ignored in (signal.SIGTERM, signal.SIGINT):
-            # The kernel may tell of the parent's death more than once; a second call would wait for the first.
+            # The kernel may tell of the parent's death twice; a second call would wait for the first.
             signal.signal(ignored, signal.SIG_IGN)
         self.leave(0, "serving.stopped", signal=signal.Signals(number).name)
 

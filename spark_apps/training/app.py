@@ -65,7 +65,7 @@ class Clock:
 def train(
     spark: SparkSession, servers: Servers, settings: TrainingSettings, job: Job, scratch: str
 ) -> ModelVersion:
-    """Train on the job's batch and register the model; ``scratch`` is a folder for what Spark writes meanwhile.
+    """Train on the job's batch and register the model; ``scratch`` is a folder for Spark to write to.
 
     Raises: BatchError for a batch that cannot be trained on, an …UnavailableError for a server away.
     """

@@ -82,7 +82,7 @@ def alone(member: str, members: Sequence[str]) -> Stack:
 def member_prices(
     out_of_fold: DataFrame, members: Sequence[str]
 ) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Bring the real prices and the members' (rows by members) to the driver, dollars, in the frame's order."""
+    """Bring the real prices and the members' (rows by members, dollars) to the driver, in order."""
     rows = out_of_fold.select("label", *map(price_column, members)).toArrow()
     prices = np.column_stack([rows.column(price_column(member)).to_numpy() for member in members])
     return rows.column("label").to_numpy(), prices

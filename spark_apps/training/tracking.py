@@ -1,4 +1,4 @@
-"""What is kept of a training in MLflow: parameters, metrics, seconds, pictures, the data's numbers, the model."""
+"""What is kept of a training in MLflow: parameters, metrics, seconds, pictures, the model."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def answering(tracking_uri: str) -> Iterator[None]:
 
 
 def newest_version(model_name: str, job: str | None = None) -> ModelVersion | None:
-    """Return the newest version of the model, or the newest that ``job`` registered; None when there is none."""
+    """Return the newest version of the model, or the newest that ``job`` registered, or None."""
     # Not by a filter on the tag: a batch's name may hold any quote, and MLflow's filter knows no escape.
     versions: list[ModelVersion] = MlflowClient().search_model_versions(
         f"name='{model_name}'", max_results=10_000
@@ -153,7 +153,7 @@ def log_evaluation(evaluated: Evaluation, stages: Mapping[str, Any]) -> None:
 def register(
     model: PipelineModel, run: Run, model_name: str, tags: Mapping[str, str], scratch: str
 ) -> ModelVersion:
-    """Keep the model in the run and register it; the version has its tags, with the digest, from the start."""
+    """Keep the model in the run and register it; the version has its tags and the digest from the start."""
     info = mlflow.spark.log_model(
         model,
         "model",

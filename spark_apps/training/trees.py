@@ -89,7 +89,7 @@ def _append(dumped: dict[str, Any], arities: Sequence[int], nodes: list[Node]) -
 
 def _left_values(condition: float | list[int], arity: int) -> tuple[float, ...]:
     if not isinstance(condition, list):
-        # The dump has as many digits as tell float32 numbers apart, and the threshold is often a row's own value.
+        # The dump's digits tell float32 numbers apart, and the threshold is often a row's own value.
         return (math.nextafter(float(np.float32(condition)), -math.inf),)
     right = set(condition)
     return tuple(float(category) for category in range(arity) if category not in right)
