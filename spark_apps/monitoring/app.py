@@ -47,8 +47,9 @@ def main() -> int:
 def run(settings: Monitoring, brokers: str, stopping: threading.Event) -> None:
     """Keep both queries running until ``stopping`` is set."""
     topics.ensure_topics(brokers, load(Topics))
+    java = {"spark.driver.defaultJavaOptions": settings.java_options}
     spark = spark_session(
-        "monitoring", cores=settings.cores, memory=settings.memory, conf=state.options(settings)
+        "monitoring", cores=settings.cores, memory=settings.memory, conf=java | state.options(settings)
     )
     lock = state.hold(spark, settings.checkpoint_root)  # held as long as it is referred to
 

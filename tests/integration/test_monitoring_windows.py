@@ -227,6 +227,7 @@ def test_an_outcome_written_again_counts_once_even_after_its_window_is_closed(ba
     found = batches.run(
         [(1, outcome("a")), (2, outcome("b")), (2, outcome("a"))],
         [(70, TICK)],  # closes 12:00
+        [(71, TICK)],  # what may be forgotten is forgotten at the end of this batch
         [(300, outcome("a")), (300, outcome("b")), (301, outcome("c"))],
         [(400, TICK)],  # closes 12:05
     )
