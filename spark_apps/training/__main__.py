@@ -76,6 +76,7 @@ def _train(batch: str, attempt: int) -> None:
         "spark.scheduler.mode": "FAIR",
         "spark.sql.shuffle.partitions": str(settings.cores),
         "spark.sql.adaptive.enabled": "false",
+        # Wide frames of some thousand rows take longer to compile than to evaluate as they are.
         "spark.sql.codegen.wholeStage": "false",
         "spark.sql.codegen.factoryMode": "NO_CODEGEN",
         # the plans of wide frames are long, and nobody reads them
