@@ -39,6 +39,8 @@ class _Commands(TyperGroup):
             raise typer.Exit(1) from error
 
 
+_LOG_WIDTH = 140  # of tables in a pipe
+
 app = typer.Typer(
     name="pipelines",
     cls=_Commands,
@@ -232,7 +234,7 @@ def rollback(
 
 @app.command()
 def demo(
-    rows: Annotated[int, typer.Option(min=1_000, help="Listings to generate.")] = 30_000,
+    rows: Annotated[int, typer.Option(min=1_000, help="Listings to generate.")] = 12_000,
     seed: Annotated[int, typer.Option(min=0, help="Of the generated listings and of the split.")] = 7,
     dataset: Annotated[
         Path | None, typer.Option(help="A CSV file of the dataset's form, in place of generated listings.")
@@ -254,7 +256,10 @@ def demo(
 
     home = home or load(Home).pipelines_home / "demo"
     told = command.Demo(home, rows, seed, dataset, keep, Options(rate=rate))
-    raise typer.Exit(command.run(told, View(Console(highlight=False))))
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = _LOG_WIDTH
+    raise typer.Exit(command.run(told, View(console)))
 
 
 def main() -> None:

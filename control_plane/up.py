@@ -53,7 +53,13 @@ class System:
     servers: Servers
     home: Path
     since: float
-    processes: Mapping[str, ManagedProcess]
+    apps: Sequence[tuple[App, ManagedProcess]]
+
+    def wait_until_ready(self) -> None:
+        """Wait until every app does its work. Raises as :func:`embedded_system` does."""
+        for app, process in self.apps:
+            process.wait_until_ready(partial(app.ready, self), _READY_TIMEOUT_S)
+            log.info("up.ready", app=app.name, seconds=round(time.time() - self.since, 1))
 
     def log_file(self, name: str) -> Path:
         """Return the log of one of its programs."""
@@ -87,13 +93,16 @@ def _serves(system: System) -> bool:
 CONTROL_PLANE = App("control-plane", [*_CLI, "control-plane"], _consumes)
 WATCHERS = App("watchers", [*_CLI, "watch", "all", "--every", "3"])
 SERVING = App("serving", [sys.executable, "-m", "spark_apps.serving.supervisor"], _serves)
-MONITORING = App("monitoring", [sys.executable, "-m", "spark_apps.monitoring"], _measures)
+# Answers come first, then what is measured of them; a training (see job_runner) comes after both.
+MONITORING = App("monitoring", ["nice", "-n", "5", sys.executable, "-m", "spark_apps.monitoring"], _measures)
 ALL = (SERVING, MONITORING, CONTROL_PLANE, WATCHERS)
 
 
 @contextmanager
 def embedded_system(home: Path, apps: Sequence[App] = ALL) -> Iterator[System]:
     """Run the servers and the apps; everything is gone when the context ends, or this process does.
+
+    The servers answer from the start; the apps have just been started.
 
     Raises :class:`control_plane.sandbox.errors.SandboxError` when something does not come up.
     """
@@ -107,14 +116,11 @@ def embedded_system(home: Path, apps: Sequence[App] = ALL) -> Iterator[System]:
         ensure_topics(servers.kafka_bootstrap_servers, load(Topics))
         lifeline = stack.enter_context(_lifeline(home))
         environment = os.environ | servers.environment() | _environment(home, lifeline)
-        processes = {app.name: _process(app, home, environment) for app in apps}
-        system = System(servers, home, since, processes)
-        stack.callback(_stop, list(processes.values()))
-        for process in processes.values():
+        started = [(app, _process(app, home, environment)) for app in apps]
+        system = System(servers, home, since, started)
+        stack.callback(_stop, [process for _, process in started])
+        for _, process in started:
             process.start()
-        for app in apps:
-            processes[app.name].wait_until_ready(partial(app.ready, system), _READY_TIMEOUT_S)
-            log.info("up.ready", app=app.name, seconds=round(time.time() - since, 1))
         yield system
 
 
@@ -158,6 +164,7 @@ def run(home: Path, apps: Sequence[App] = ALL) -> None:
         signal.signal(number, _interrupt)
     try:
         with embedded_system(home, apps) as system:
+            system.wait_until_ready()
             lines = (f"{name}={value}\n" for name, value in system.servers.environment().items())
             sys.stdout.writelines(lines)
             sys.stdout.flush()

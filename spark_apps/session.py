@@ -87,7 +87,12 @@ def defaults(scratch: Path, memory: str, java: Path, *, ui: bool = False) -> dic
         "spark.sql.warehouse.dir": (scratch / "warehouse").as_uri(),
         "spark.sql.catalogImplementation": "in-memory",
         "spark.sql.session.timeZone": "UTC",
+        "spark.sql.icu.caseMappings.enabled": "false",  # ICU takes a second of a start, and its memory
         "spark.sql.shuffle.partitions": "4",
+        # The other one asks for symbolic links, for each file by a process of its own (readlink).
+        "spark.sql.streaming.checkpointFileManagerClass": (
+            "org.apache.spark.sql.execution.streaming.checkpointing.FileSystemBasedCheckpointFileManager"
+        ),
         "spark.ui.enabled": str(ui).lower(),
         "spark.ui.showConsoleProgress": "false",
         "spark.log.level": "WARN",

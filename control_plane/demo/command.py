@@ -28,8 +28,13 @@ if TYPE_CHECKING:
     from control_plane.demo.view import View
     from control_plane.up import System
 
-#: Short windows, so that a story of minutes has several; the default of the app is made for days.
-_MONITORING = {"MONITORING_WINDOW": "20", "MONITORING_DELAY": "5"}
+#: A story of minutes: short windows, so that there are several, and trees as few as its few rows can fill.
+_SETTINGS = {
+    "MONITORING_WINDOW": "20",
+    "MONITORING_DELAY": "5",
+    "MONITORING_TRIGGER": "10",
+    "TRAINING_BOOSTING_ROUNDS": "150",
+}
 MEMBERS = ("gradient_boosting", "linear_svm", "linear_regression")
 
 
@@ -38,7 +43,7 @@ class Demo:
     """What the demo is told with: generated listings, or a file of the dataset's form."""
 
     home: Path
-    rows: int = 30_000
+    rows: int = 12_000
     seed: int = 7
     dataset: Path | None = None
     keep: bool = False
@@ -50,11 +55,11 @@ def run(demo: Demo, view: View) -> int:
     _quieten()
     begun = time.monotonic()
     data = _prepare(demo, view)
-    os.environ.update({name: os.environ.get(name, value) for name, value in _MONITORING.items()})
-    view.chapter("Kafka, HDFS, MLflow, control plane, serving and monitoring start")
+    os.environ.update({name: os.environ.get(name, value) for name, value in _SETTINGS.items()})
+    view.chapter("Kafka, HDFS and MLflow start")
     try:
         with _system(demo, view) as system:
-            story = Story(system.servers, system.home, view, demo.options)
+            story = Story(system, view, demo.options)
             with PeakMemory() as memory:
                 problems = _tell(story, data, system, view)
             view.fact(f"{time.monotonic() - begun:.0f} s in all, at most {memory.gib:.1f} GiB of memory")

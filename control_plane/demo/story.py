@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from control_plane.demo.view import View
     from control_plane.settings import Servers
+    from control_plane.up import System
 
 E = TypeVar("E", bound=events.Event)
 
@@ -99,9 +100,10 @@ class ControlLog:
 class Story:
     """Tells how the batches of ``data`` become models that answer."""
 
-    def __init__(self, servers: Servers, home: Path, view: View, options: Options) -> None:
-        self.servers = servers
-        self.home = home
+    def __init__(self, system: System, view: View, options: Options) -> None:
+        self.system = system
+        self.servers = system.servers
+        self.home = system.home
         self.view = view
         self.options = options
         self.phases: list[report.Phase] = []
@@ -111,13 +113,17 @@ class Story:
         """Run it all. Raises :class:`DemoError` when something that it waits for does not come."""
         first, second = sorted(path for path in data.iterdir() if path.name.startswith("batch-"))[:2]
         with ControlLog(self.servers) as log:
-            self.view.chapter("The first batch arrives; nothing answers yet")
+            self.view.chapter("The first batch arrives while control plane, serving and monitoring start")
+            self._deliver(first)
+            with self.view.work("control plane, serving and monitoring start"):
+                self.system.wait_until_ready()
             versions = [self._train_and_roll_out(log, first, None)]
             self.view.chapter("Requests come in from now on, all the time")
             with self._traffic(data) as traffic:
                 with self._phase("quiet"), self.view.work("answering", self.options.quiet_s) as show:
                     self._watch(traffic, show)
                 self.view.chapter("The second batch arrives while requests are answered")
+                self._deliver(second)
                 with self._phase("training and hand-over"):
                     versions.append(self._train_and_roll_out(log, second, traffic))
                 with (
@@ -152,10 +158,12 @@ class Story:
             show(elapsed, traffic_line(traffic.ledger))
             time.sleep(0.2)
 
+    def _deliver(self, folder: Path) -> None:
+        with self.view.work(f"{folder.name} into HDFS"):
+            deliver(self.servers.hdfs_url, folder, folder.name)
+
     def _train_and_roll_out(self, log: ControlLog, folder: Path, traffic: Traffic | None) -> int:
         batch = folder.name
-        with self.view.work(f"{batch} into HDFS"):
-            deliver(self.servers.hdfs_url, folder, batch)
         job_log = self.home / "logs" / f"train-{batch}-1.log"
         with self.view.work(f"training on {batch}") as show:
             trained = self._await(

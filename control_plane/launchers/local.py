@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from control_plane.events import RolloutStarted, ServerAnnouncement, TrainingStarted
 
 _POLL_S = 0.2
+_LOOK_S = 0.5  # at the servers: each look is a consumer of its own
 _SUBMIT_TIMEOUT_S = 30.0
 
 
@@ -131,7 +132,7 @@ class LocalRolloutLauncher:
                 return active[-1].since.astimezone(UTC)
             if time.monotonic() > give_up:
                 return None
-            time.sleep(_POLL_S)
+            time.sleep(_LOOK_S)
 
     def go_back(self, rollout: RolloutStarted) -> None:
         """Do nothing: the supervisor reads ``rollout.failed`` as well."""

@@ -113,7 +113,6 @@ class Traffic:
                 "bootstrap.servers": bootstrap_servers,
                 "group.id": "simulator",
                 "enable.auto.commit": False,
-                "fetch.wait.max.ms": 10,
             }
         )
         self._threads = [threading.Thread(target=run, daemon=True) for run in (self._send, self._read)]

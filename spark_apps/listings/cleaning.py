@@ -96,7 +96,7 @@ def clean_columns(names: tuple[str, ...] | None = None) -> list[str]:
 
 
 def unreadable(ignore: tuple[str, ...] = ("price",)) -> Column:
-    """Return an array of the raw columns whose value was there and could not be read, in a fixed order.
+    """Return the raw columns whose value was there and could not be read, as "a, b", in a fixed order.
 
     Needs: the raw columns as text. A price is not looked at unless told: a request needs none.
     """
@@ -105,4 +105,4 @@ def unreadable(ignore: tuple[str, ...] = ("price",)) -> Column:
         for raw, sql in _READ.values()
         if raw not in ignore
     ]
-    return F.expr(f"array_compact(array({', '.join(names)}))")
+    return F.expr(f"concat_ws(', ', {', '.join(names)})")  # passes over nulls

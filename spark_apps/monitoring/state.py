@@ -38,6 +38,13 @@ def options(settings: Monitoring) -> dict[str, str]:
         "spark.sql.streaming.unsupportedOperationCheck": "false",
         "spark.sql.streaming.minBatchesToRetain": "10",
         "spark.sql.adaptive.enabled": "false",  # not for stateful queries; Spark says so each time
+        # A batch is a few hundred records: writing code for them takes longer than reading them as they are.
+        "spark.sql.codegen.wholeStage": "false",
+        "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+        # Every batch writes its plan out in words for listeners; here nobody reads it.
+        "spark.sql.debug.maxToStringFields": "1",
+        "spark.sql.maxPlanStringLength": "100",
+        "spark.sql.maxMetadataStringLength": "10",
     }
 
 

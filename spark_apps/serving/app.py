@@ -60,6 +60,7 @@ def serve(lifeline: Lifeline) -> None:
     follower.start()
     warmup.ensure_topics(kafka, partitions, topics.replication)
     spark.sparkContext.setLogLevel("FATAL")  # a stopped real-time query is full of complaints
+    query.prepare(LISTINGS)
     rehearse = partial(query.start, epoch=1)
     Warmup(kafka, partitions).run(rehearse, runs=settings.warmup_runs, seconds=settings.warmup_s)
     spark.sparkContext.setLogLevel("ERROR")

@@ -70,7 +70,9 @@ class Follower:
                 "enable.partition.eof": True,
                 "auto.offset.reset": "error",
                 "isolation.level": "read_committed",
-                "fetch.wait.max.ms": 100,
+                # Collected for 50 ms rather than one by one: it follows a whole topic for a rare hand-over.
+                "fetch.wait.max.ms": 50,
+                "fetch.min.bytes": 1_000_000,
                 "queued.max.messages.kbytes": 8192,
             }
         )

@@ -7,10 +7,11 @@ import time
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from pyspark.sql import functions as F
 
-from spark_apps.serving.answers import answers
+from spark_apps.serving.answers import answers, records
 from spark_apps.serving.requests import requests
 
 if TYPE_CHECKING:
@@ -59,7 +60,12 @@ SESSION_CONF = {
 
 @dataclass
 class AnswerQuery:
-    """Starts the same query on any pair of topics; each start has a fresh checkpoint, which is scratch."""
+    """Starts the same query on any pair of topics; each start has a fresh checkpoint, which is scratch.
+
+    All that can be known before a hand-over is done once a topic: to build and analyse the plan takes longer
+    than all the rest of a start. The offsets to begin at are no part of the plan, hence they stand in the
+    checkpoint, which tells of a batch that ended there.
+    """
 
     spark: SparkSession
     model: PipelineModel
@@ -67,51 +73,74 @@ class AnswerQuery:
     bootstrap_servers: str
     checkpoints: Path
     settings: Serving
+    _plans: dict[str, DataFrame] = field(default_factory=dict)
     _starts: Iterator[int] = field(default_factory=count)
+
+    def prepare(self, source: str) -> DataFrame:
+        """Build and analyse the plan from the requests of ``source`` to their answers, unless it is there."""
+        if source not in self._plans:
+            waiting = requests(self._listings(source), max_bytes=self.settings.max_request_bytes)
+            scored = self.model.transform(waiting)
+            self._plans[source] = answers(scored, model_version=self.model_version)
+        return self._plans[source]
 
     def start(self, source: str, sink: str, resume: Mapping[int, Resume], *, epoch: int) -> StreamingQuery:
         """Answer the requests of ``source`` in ``sink`` from the given offsets on, until stopped."""
-        waiting = self._listings(source, resume).transform(unanswered, resume)
-        scored = self.model.transform(requests(waiting, max_bytes=self.settings.max_request_bytes))
+        answered = self.prepare(source).transform(unanswered, resume)
+        checkpoint = self.checkpoints / str(next(self._starts))
+        begin_at(checkpoint, source, {partition: where.offset for partition, where in resume.items()})
         query: StreamingQuery = (
-            answers(scored, epoch=epoch, model_version=self.model_version)
+            records(answered, epoch=epoch)
             .writeStream.format("kafka")
             .options(**_SINK)
             .option("kafka.bootstrap.servers", self.bootstrap_servers)
             .option("topic", sink)
-            .option("checkpointLocation", (self.checkpoints / str(next(self._starts))).as_uri())
+            .option("checkpointLocation", checkpoint.as_uri())
             .outputMode("update")
             .trigger(realTime=self.settings.batch)  # type: ignore[call-overload] # not in PySpark's overloads
             .start()
         )
         return query
 
-    def _listings(self, topic: str, resume: Mapping[int, Resume]) -> DataFrame:
-        offsets = {str(partition): where.offset for partition, where in resume.items()}
+    def _listings(self, topic: str) -> DataFrame:
         return (
             self.spark.readStream.format("kafka")
             .options(**_SOURCE)
             .option("kafka.bootstrap.servers", self.bootstrap_servers)
             .option("kafka.fetch.max.wait.ms", self.settings.fetch_wait_ms)
             .option("subscribe", topic)
-            .option("startingOffsets", json.dumps({topic: offsets}))
             .load()
         )
 
 
-def unanswered(listings: DataFrame, resume: Mapping[int, Resume]) -> DataFrame:
-    """Pass over the records that a predecessor answered beyond a hole.
+def begin_at(checkpoint: Path, topic: str, offsets: Mapping[int, int]) -> None:
+    """Write a checkpoint of a query whose batch 0 ended at ``offsets``; its next one begins there."""
+    ends = json.dumps({topic: {str(partition): offset for partition, offset in offsets.items()}})
+    batch = json.dumps({"batchWatermarkMs": 0, "batchTimestampMs": 0, "conf": {}})
+    files = {
+        "metadata": json.dumps({"id": str(uuid4())}),
+        "offsets/0": f"v1\n{batch}\n{ends}",
+        "commits/0": f"v1\n{json.dumps({'nextBatchWatermarkMs': 0})}",
+    }
+    for name, text in files.items():
+        (checkpoint / name).parent.mkdir(parents=True, exist_ok=True)
+        (checkpoint / name).write_text(text, encoding="utf-8")
 
-    Needs: ``partition``, ``offset``. Without a hole, which is nearly always, the plan stays as it is.
+
+def unanswered(answered: DataFrame, resume: Mapping[int, Resume]) -> DataFrame:
+    """Leave out the answers that a predecessor gave beyond a hole.
+
+    Needs: ``answer``, as of :func:`answers`. Without a hole, which is nearly always, the plan stays as it is.
     """
     for partition, where in resume.items():
         for start, end in where.answered:
-            listings = listings.where(~_within(partition, start, end))
-    return listings
+            answered = answered.where(~_within(partition, start, end))
+    return answered
 
 
 def _within(partition: int, start: int, end: int) -> Column:
-    return (F.col("partition") == partition) & (F.col("offset") >= start) & (F.col("offset") < end)
+    offset = F.col("answer.offset")
+    return (F.col("answer.partition") == partition) & (offset >= start) & (offset < end)
 
 
 def await_tasks(spark: SparkSession, query: StreamingQuery, partitions: int, timeout_s: float) -> bool:

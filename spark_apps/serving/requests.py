@@ -116,7 +116,7 @@ def _rejection(max_bytes: int) -> Column:
         ("NOT records[0].kind <=> 'request'", "'kind is neither request nor price'"),
         (f"NOT {_USABLE_ID}", "'no usable request_id: it must be a text that is not empty'"),
         ("records[0].listing IS NULL", "'no listing: it must be an object'"),
-        (f"size({_missing()}) > 0", f"concat('required columns missing: ', array_join({_missing()}, ', '))"),
+        (f"{_missing()} <> ''", f"concat('required columns missing: ', {_missing()})"),
     ]
     return F.expr("CASE " + " ".join(f"WHEN {test} THEN {reason}" for test, reason in reasons) + " END")
 
@@ -131,8 +131,8 @@ def _why_not_whole() -> str:
 
 
 def _missing() -> str:
-    """Return SQL for an array of the required columns that are not there; a year must be a number."""
+    """Return SQL for the required columns that are not there, as "a, b"; a year must be a number."""
     absent = {column: f"trim({column}) IN {MISSING}" for column in REQUIRED_COLUMNS}
     absent["year"] = f"({CLEAN['year']}) IS NULL"
     names = (f"CASE WHEN {column} IS NULL OR {test} THEN '{column}' END" for column, test in absent.items())
-    return f"array_compact(array({', '.join(names)}))"
+    return f"concat_ws(', ', {', '.join(names)})"

@@ -34,6 +34,6 @@ class Serving(BaseSettings):
     batch: str = Field("6 hours", description="length of a real-time batch; its end costs one late answer")
     fetch_wait_ms: int = Field(50, ge=1, le=1000, description="how long the broker may hold an empty fetch")
     warmup_runs: int = Field(8, ge=0, description="at most so many starts on the scratch topics")
-    warmup_s: float = Field(12, gt=0, description="no further warm-up start after so long")
+    warmup_s: float = Field(12, gt=0, description="no warm-up start after so long, from the fourth on")
     marker_every_s: float = Field(1, gt=0)
     scratch: Path = Field(default_factory=_memory_folder, description="checkpoints, temporary files, model")

@@ -169,7 +169,6 @@ def _consumer(bootstrap_servers: str) -> Consumer:
             "group.id": "serving-supervisor",
             "enable.auto.commit": False,
             "enable.partition.eof": True,
-            "fetch.wait.max.ms": 50,
         }
     )
     # Of the servers only those that this process starts are looked at, so their past does not matter.

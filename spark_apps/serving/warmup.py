@@ -33,6 +33,7 @@ ANSWERS = "serving.warmup.answers"
 _HOUR_MS = 3_600_000
 _TIMEOUT_S = 60.0
 _BURST = 300  # requests a run: enough for the compiler to see the hot code
+_LEAST = 3  # starts, however long they take: a slow machine needs them most
 _FASTER = 0.9  # a start that takes more than this share of the best one so far is not a faster one
 _PATIENCE = 2  # so many starts in a row that are not faster: that was it
 
@@ -75,7 +76,7 @@ class Warmup:
         """Return how long each start took to its first answer, in seconds."""
         took: list[float] = []
         until = time.monotonic() + seconds
-        while len(took) < runs and time.monotonic() < until and still_improving(took):
+        while len(took) < runs and still_improving(took) and (len(took) < _LEAST or time.monotonic() < until):
             took.append(self._once(start))
         self._consumer.close()
         log.info("warmup.done", starts_s=[round(one, 2) for one in took])

@@ -109,7 +109,7 @@ def _train(
 
     with clock.step("stack"):
         names = [one.member.name for one in validated]
-        held_out = out_of_fold(validated, folds).coalesce(1).persist()
+        held_out = out_of_fold(validated, folds).coalesce(1).localCheckpoint()
         stack = honest_stack(held_out, names)
         real, prices = member_prices(held_out, names)
         intervals = fit_intervals(stack.predict(prices), real, settings.confidence)

@@ -9,7 +9,7 @@ from pyspark.ml.functions import vector_to_array
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from spark_apps.jvm import jvm, string_array
+from spark_apps.jvm import jvm, string_array, texts
 from spark_apps.training.trees import Node, gbt_model, leaf, parse
 
 if TYPE_CHECKING:
@@ -87,8 +87,8 @@ class XGBoostFit:
 
     def trees(self) -> list[list[Node]]:
         """Return the trees that count, after one leaf with the base score."""
-        dumps = self.model.nativeBooster().getModelDump("", True, "json")
-        return [leaf(self.base_score), *(parse(dumps[n], self.arities) for n in range(self.rounds))]
+        dumps = texts(self.model.nativeBooster().getModelDump("", True, "json"))
+        return [leaf(self.base_score), *(parse(dump, self.arities) for dump in dumps[: self.rounds])]
 
     def native(self, spark: SparkSession, folder: str) -> GBTRegressionModel:
         """Return Spark's own model of the same trees, by way of ``folder``."""

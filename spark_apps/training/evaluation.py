@@ -38,12 +38,13 @@ def evaluate(model: PipelineModel, rows: DataFrame, members: Sequence[str]) -> E
     Needs: the kept raw columns, ``label`` and ``part``.
     """
     columns = {STACK: "prediction", **{member: f"members.{member}" for member in members}}
+    # Cut off from the model, which would be sent along with every figure that is asked for below.
     priced = (
         model.transform(rows)
         .select(
             "part", "label", "low", "high", *(F.col(column).alias(name) for name, column in columns.items())
         )
-        .persist()
+        .localCheckpoint()
     )
     found = {
         part: dict(zip(columns, errors(priced.where(F.col("part") == part), list(columns)), strict=True))
@@ -56,7 +57,6 @@ def evaluate(model: PipelineModel, rows: DataFrame, members: Sequence[str]) -> E
     ).first()
     assert interval is not None  # an aggregate without grouping has one row  # noqa: S101
     drawn = test.select("label", STACK).limit(_DRAWN).toArrow()
-    priced.unpersist()
     return Evaluation(
         errors=found,
         coverage=interval["coverage"],

@@ -92,7 +92,7 @@ def honest_stack(out_of_fold: DataFrame, members: Sequence[str]) -> Stack:
     """Fit a stack, and take the best member alone unless the stack is surely better.
 
     Surely: each fold's rows are predicted by a stack fitted on the other folds, and the squared errors saved
-    are more than one standard error above none. Needs: ``label``, ``fold`` and ``price_<member>``.
+    are more than two standard errors above none. Needs: ``label``, ``fold`` and ``price_<member>``.
     """
     label, prices = member_prices(out_of_fold, members)
     fold = out_of_fold.select("fold").toArrow().column("fold").to_numpy()
@@ -103,6 +103,6 @@ def honest_stack(out_of_fold: DataFrame, members: Sequence[str]) -> Stack:
         others = fit_stack(out_of_fold.where(F.col("fold") != int(number)), members)
         stacked[fold == number] = others.predict(prices[fold == number])
     saved = squared[:, best] - (stacked - label) ** 2
-    if saved.mean() <= saved.std() / np.sqrt(len(saved)):
+    if saved.mean() <= 2 * saved.std() / np.sqrt(len(saved)):
         return alone(members[best], members)
     return fit_stack(out_of_fold, members)

@@ -1,0 +1,313 @@
+"""Serving on a real Kafka: under load, servers are killed in every way, and each request gets one answer."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import mlflow
+import psutil
+import pytest
+from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from pyspark.ml import PipelineModel
+from pyspark.ml.feature import SQLTransformer
+
+from control_plane import audit
+from control_plane.events import RolloutStarted
+from control_plane.settings import Topics
+from control_plane.topics import LISTINGS, PREDICTIONS, ensure_topics
+from spark_apps.model_digest import digest
+from spark_apps.serving import preconditions
+from spark_apps.serving.follower import MARKER_GROUP
+from spark_apps.serving.samples import LISTING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from pyspark.sql import SparkSession
+
+    from control_plane.events import ServerAnnouncement
+    from control_plane.settings import Servers
+
+# Of its own, since other tests register versions of the real name.
+MODEL = "used-car-price-serving-tests"
+PARTITIONS = 2
+RATE = 50
+PATIENCE_S = 240
+
+
+def stand_in(price: float) -> PipelineModel:
+    """A model that asks the same price for every car: the version that answered shows in the price."""
+    statement = f"""SELECT *, {price}D AS prediction, {price - 1}D AS low, {price + 1}D AS high,
+                    named_struct('linear_svm', {price}D) AS members FROM __THIS__"""  # noqa: S608
+    return PipelineModel([SQLTransformer(statement=statement)])
+
+
+def register(servers: Servers, model: PipelineModel, folder: Path) -> int:
+    """Register a version as training does, without the minute that MLflow's own ``log_model`` takes."""
+    model.save((folder / "model" / "sparkml").as_uri())
+    client = mlflow.MlflowClient(servers.mlflow_tracking_uri)
+    run = client.create_run("0")
+    client.log_artifacts(run.info.run_id, str(folder / "model"), "model")
+    tags = {"pipelines.digest": digest(folder / "model" / "sparkml")}
+    source = f"{run.info.artifact_uri}/model"
+    return int(client.create_model_version(MODEL, source, run.info.run_id, tags=tags).version)
+
+
+def empty_topics(kafka: str) -> None:
+    """Make the data topics anew: what other tests wrote there is no ledger."""
+    admin = AdminClient({"bootstrap.servers": kafka})
+    there = [name for name in (LISTINGS, PREDICTIONS) if name in admin.list_topics(timeout=30).topics]
+    for future in admin.delete_topics(there).values() if there else ():
+        future.result(30)
+    until(lambda: not {LISTINGS, PREDICTIONS} & set(admin.list_topics(timeout=30).topics), "the topics went")
+    ensure_topics(kafka, Topics(partitions=PARTITIONS))
+
+
+def until(holds: Callable[[], Any], what: str) -> Any:
+    """Wait until ``holds`` and return what it gave."""
+    give_up = time.monotonic() + PATIENCE_S
+    while not (found := holds()):
+        assert time.monotonic() < give_up, f"it never came that {what}"
+        time.sleep(0.1)
+    return found
+
+
+@dataclass
+class Fleet:
+    """The supervisor and its servers, as what they say of themselves tells."""
+
+    kafka: str
+    versions: list[int]
+    rollouts: int = 0
+
+    def roll_out(self, version: int, replaces: int | None) -> None:
+        self.rollouts += 1
+        event = RolloutStarted(version=version, rollout=self.rollouts, replaces=replaces)
+        audit.publish(self.kafka, event, source="/tests")
+
+    def servers(self, role: str) -> list[ServerAnnouncement]:
+        said = audit.servers(self.kafka)
+        return [
+            one for one in said if one.role == role and one.model_version and psutil.pid_exists(one.pid or 0)
+        ]
+
+    def ready(self) -> ServerAnnouncement:
+        """Wait until one server leads and another is warm, and return the leader."""
+        until(lambda: self.servers("active") and self.servers("standby"), "one leads and one stands by")
+        return self.servers("active")[-1]
+
+
+@pytest.fixture(scope="module")
+def fleet(
+    sandbox: Servers, spark: SparkSession, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Fleet]:
+    home = tmp_path_factory.mktemp("serving")
+    kafka = sandbox.kafka_bootstrap_servers
+    empty_topics(kafka)
+    mlflow.MlflowClient(sandbox.mlflow_tracking_uri).create_registered_model(MODEL)
+    versions = [register(sandbox, stand_in(price), home / str(price)) for price in (10_000.0, 20_000.0)]
+    environment = {
+        "PIPELINES_HOME": str(home),
+        "SERVING_MODEL": MODEL,
+        "SERVING_WARMUP_RUNS": "1",
+        "SERVING_SCRATCH": str(home),
+    }
+    with (home / "supervisor.log").open("wb") as log:
+        supervisor = subprocess.Popen(
+            [sys.executable, "-m", "spark_apps.serving.supervisor"],
+            env=os.environ | sandbox.environment() | environment,
+            stdout=log,
+            stderr=log,
+        )
+    fleet = Fleet(kafka, versions)
+    fleet.roll_out(versions[0], None)
+    yield fleet
+    supervisor.terminate()
+    assert supervisor.wait(30) == 0
+    assert list(home.glob("car-price-serving-*")) == []
+
+
+class Answers:
+    """What comes to stand in predictions from now on."""
+
+    def __init__(self, kafka: str) -> None:
+        self._reader = Consumer(
+            {"bootstrap.servers": kafka, "group.id": "serving-tests", "enable.auto.commit": False}
+        )
+        places = [TopicPartition(PREDICTIONS, partition) for partition in range(PARTITIONS)]
+        for place in places:
+            place.offset = self._reader.get_watermark_offsets(place, timeout=30)[1]
+        self._reader.assign(places)
+        self.read: list[dict[str, Any]] = []
+
+    def so_far(self) -> list[dict[str, Any]]:
+        for message in self._reader.consume(500, 0.1):
+            assert message.error() is None
+            answer = json.loads(message.value() or b"")
+            assert answer.get("partition", message.partition()) == message.partition()
+            self.read.append(answer)
+        return self.read
+
+
+class Load:
+    """Requests at a steady rate, prices among them, as long as the context lasts."""
+
+    def __init__(self, kafka: str) -> None:
+        self._kafka = kafka
+        self._stop = threading.Event()
+        self._sender = threading.Thread(target=self._send)
+        self.run = uuid.uuid4().hex[:8]
+        self.sent = 0
+
+    def __enter__(self) -> Load:
+        self._sender.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._sender.join()
+
+    def _send(self) -> None:
+        producer = Producer({"bootstrap.servers": self._kafka, "linger.ms": 0})
+        began = time.monotonic()
+        while not self._stop.wait(max(0.0, began + self.sent / RATE - time.monotonic())):
+            request_id = f"{self.run}-{self.sent}"
+            producer.produce(LISTINGS, key=request_id, value=request(request_id))
+            if self.sent % 3 == 0:
+                price = {"kind": "price", "request_id": request_id, "price": 1.0}
+                producer.produce(LISTINGS, key=request_id, value=json.dumps(price))
+            self.sent += 1
+        producer.flush(60)
+
+
+def request(request_id: str) -> str:
+    return json.dumps({"kind": "request", "request_id": request_id, "listing": LISTING})
+
+
+def assert_each_answered_once_and_in_order(load: Load, answers: Answers) -> list[dict[str, Any]]:
+    """Wait for the answer to everything sent, look once more for second ones, and return them."""
+
+    def own() -> list[dict[str, Any]]:
+        return [one for one in answers.so_far() if one["request_id"].startswith(load.run)]
+
+    until(lambda: len({one["request_id"] for one in own()}) == load.sent, f"all {load.sent} are answered")
+    found = own()
+    twice = [name for name, times in Counter(one["request_id"] for one in found).items() if times > 1]
+    assert twice == []
+    for partition in range(PARTITIONS):
+        offsets = [one["offset"] for one in found if one["partition"] == partition]
+        assert offsets == sorted(offsets)
+    return found
+
+
+def kill_all(server: ServerAnnouncement) -> None:
+    for pid in server.pids:
+        os.kill(pid, signal.SIGKILL)
+
+
+def kill_python_alone(server: ServerAnnouncement) -> None:
+    os.kill(server.pids[0], signal.SIGKILL)
+
+
+def kill_jvm_alone(server: ServerAnnouncement) -> None:
+    os.kill(server.pids[1], signal.SIGKILL)
+
+
+def terminate(server: ServerAnnouncement) -> None:
+    os.kill(server.pids[0], signal.SIGTERM)
+
+
+def _runs(pid: int) -> bool:
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("end", [terminate, kill_all, kill_python_alone, kill_jvm_alone])
+def test_each_request_is_answered_once_when_the_active_server_ends_under_load(fleet, end):
+    leader = fleet.ready()
+    answers = Answers(fleet.kafka)
+    with Load(fleet.kafka) as load:
+        until(lambda: len(answers.so_far()) > RATE, "answers come")
+        end(leader)
+        until(lambda: answers.so_far()[-1]["epoch"] > leader.epoch, "a successor answers")
+    found = assert_each_answered_once_and_in_order(load, answers)
+    assert {one["epoch"] for one in found} == {leader.epoch, leader.epoch + 1}
+    until(lambda: not any(_runs(pid) for pid in leader.pids), "both processes of the dead are gone")
+
+
+@pytest.mark.timeout(600)
+def test_a_hole_is_filled_and_what_is_answered_above_it_is_not_answered_again(fleet):
+    leader = fleet.ready()
+    answers = Answers(fleet.kafka)
+    for pid in reversed(leader.pids):
+        os.kill(pid, signal.SIGSTOP)
+    offsets = produce(fleet.kafka, LISTINGS, *(request(f"hole-{number}") for number in range(3)))
+    # As if the leader's producer had lost the batch before this one.
+    theirs = {"request_id": "hole-1", "offset": offsets[1], "epoch": leader.epoch}
+    produce(fleet.kafka, PREDICTIONS, json.dumps(theirs))
+    kill_all(leader)
+    until(lambda: any(one["request_id"] == "hole-2" for one in answers.so_far()), "the end is answered")
+    found = [one["request_id"] for one in answers.read if one["request_id"].startswith("hole")]
+    assert found == ["hole-1", "hole-0", "hole-2"]
+
+
+def produce(kafka: str, topic: str, *values: str) -> list[int]:
+    """Append to partition 0 and return the offsets."""
+    producer = Producer({"bootstrap.servers": kafka})
+    offsets: list[int] = []
+    for value in values:
+        producer.produce(topic, value, partition=0, on_delivery=lambda _, told: offsets.append(told.offset()))
+    producer.flush(30)
+    return offsets
+
+
+@pytest.mark.timeout(600)
+def test_a_rollout_hands_over_to_the_new_version_without_a_lost_or_second_answer(fleet):
+    old, new = fleet.versions
+    fleet.ready()
+    answers = Answers(fleet.kafka)
+    with Load(fleet.kafka) as load:
+        until(lambda: len(answers.so_far()) > RATE, "answers come")
+        fleet.roll_out(new, old)
+        until(lambda: answers.so_far()[-1]["model_version"] == new, "the new version answers")
+    found = assert_each_answered_once_and_in_order(load, answers)
+    assert {(one["model_version"], one["price"]) for one in found} == {(old, 10_000.0), (new, 20_000.0)}
+    fleet.ready()
+    assert {one.model_version for one in audit.servers(fleet.kafka)} == {new}
+
+
+@pytest.mark.timeout(600)
+def test_the_marker_stands_where_all_is_answered(fleet):
+    fleet.ready()
+    reader = Consumer(
+        {"bootstrap.servers": fleet.kafka, "group.id": MARKER_GROUP, "enable.auto.commit": False}
+    )
+    places = [TopicPartition(LISTINGS, partition) for partition in range(PARTITIONS)]
+
+    def at_the_end() -> bool:
+        markers = reader.committed(places, timeout=30)
+        return all(
+            marker.offset == reader.get_watermark_offsets(place)[1]
+            and int(marker.metadata)
+            == reader.get_watermark_offsets(TopicPartition(PREDICTIONS, place.partition))[1]
+            for place, marker in zip(places, markers, strict=True)
+        )
+
+    until(at_the_end, "the marker is at the end")
+    reader.close()
+
+
+def test_the_topics_as_the_system_makes_them_satisfy_the_preconditions(fleet):
+    assert preconditions.check(fleet.kafka, Topics()) == PARTITIONS
