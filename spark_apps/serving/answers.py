@@ -62,7 +62,7 @@ def answers(scored: DataFrame, *, model_version: int) -> DataFrame:
     return scored.select(answer.alias("answer"))
 
 
-def records(answered: DataFrame, *, epoch: int) -> DataFrame:
+def answer_records(answered: DataFrame, *, epoch: int) -> DataFrame:
     """Turn answers into records of ``predictions``, each in its request's own partition.
 
     Needs: ``answer``, as of :func:`answers`. Gives: ``key``, ``value`` and ``partition`` for Spark's Kafka

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from pyspark.sql import functions as F
 
-from spark_apps.serving.answers import answers, records
+from spark_apps.serving.answers import answer_records, answers
 from spark_apps.serving.requests import requests
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ class AnswerQuery:
         checkpoint = self.checkpoints / str(next(self._starts))
         begin_at(checkpoint, source, {partition: where.offset for partition, where in resume.items()})
         query: StreamingQuery = (
-            records(answered, epoch=epoch)
+            answer_records(answered, epoch=epoch)
             .writeStream.format("kafka")
             .options(**_SINK)
             .option("kafka.bootstrap.servers", self.bootstrap_servers)

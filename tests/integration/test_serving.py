@@ -110,9 +110,7 @@ class Fleet:
 
 
 @pytest.fixture(scope="module")
-def fleet(
-    sandbox: Servers, spark: SparkSession, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Fleet]:
+def fleet(sandbox: Servers, spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     home = tmp_path_factory.mktemp("serving")
     kafka = sandbox.kafka_bootstrap_servers
     empty_topics(kafka)
