@@ -47,7 +47,8 @@ def serve(lifeline: Lifeline) -> None:
     announcements.announce("starting", pids=(os.getpid(),))
     fetch = Fetch.begin(settings.model, load(Pinned).model_version, folder / "model")
     partitions = preconditions.check(kafka, topics)
-    spark = spark_session("serving", cores=partitions + 1, memory=settings.memory, conf=SESSION_CONF)
+    # Twice the partitions: the tasks of a query that was stopped may still be there when the next one begins.
+    spark = spark_session("serving", cores=2 * partitions + 1, memory=settings.memory, conf=SESSION_CONF)
     gateway: Any = SparkContext._gateway
     processes = (Process.this(), lifeline.guard(gateway.proc))
     pids = tuple(process.pid for process in processes)

@@ -7,7 +7,6 @@ import time
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from pyspark.sql import functions as F
 
@@ -49,6 +48,7 @@ SESSION_CONF = {
     "spark.sql.adaptive.enabled": "false",
     "spark.sql.variant.allowDuplicateKeys": "true",  # JSON's last one wins, as in from_json
     "spark.log.level": "ERROR",
+    "spark.ui.liveUpdate.period": "0",  # else a task that has started may be told of at the next heartbeat
     # Every start writes the plan out in words for listeners; here nobody reads it.
     "spark.sql.debug.maxToStringFields": "1",
     "spark.sql.maxPlanStringLength": "100",
@@ -63,8 +63,8 @@ class AnswerQuery:
     """Starts the same query on any pair of topics; each start has a fresh checkpoint, which is scratch.
 
     All that can be known before a hand-over is done once a topic: to build and analyse the plan takes longer
-    than all the rest of a start. The offsets to begin at are no part of the plan, hence they stand in the
-    checkpoint, which tells of a batch that ended there.
+    than all the rest of a start. The offsets to begin at stand in the checkpoint, so that they are no
+    part of the plan.
     """
 
     spark: SparkSession
@@ -114,17 +114,15 @@ class AnswerQuery:
 
 
 def begin_at(checkpoint: Path, topic: str, offsets: Mapping[int, int]) -> None:
-    """Write a checkpoint of a query whose batch 0 ended at ``offsets``; its next one begins there."""
-    ends = json.dumps({topic: {str(partition): offset for partition, offset in offsets.items()}})
-    batch = json.dumps({"batchWatermarkMs": 0, "batchTimestampMs": 0, "conf": {}})
-    files = {
-        "metadata": json.dumps({"id": str(uuid4())}),
-        "offsets/0": f"v1\n{batch}\n{ends}",
-        "commits/0": f"v1\n{json.dumps({'nextBatchWatermarkMs': 0})}",
-    }
-    for name, text in files.items():
-        (checkpoint / name).parent.mkdir(parents=True, exist_ok=True)
-        (checkpoint / name).write_text(text, encoding="utf-8")
+    """Write a checkpoint of a query that knows where it begins and has not yet done so.
+
+    It is where Kafka's source keeps the offsets of its very first start (``KafkaSourceInitialOffsetWriter``):
+    a zero byte, the version, the offsets.
+    """
+    begins = json.dumps({topic: {str(partition): offset for partition, offset in offsets.items()}})
+    file = checkpoint / "sources" / "0" / "0"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"\0v1\n" + begins.encode())
 
 
 def unanswered(answered: DataFrame, resume: Mapping[int, Resume]) -> DataFrame:

@@ -96,6 +96,8 @@ class Warmup:
             self._await(f"{run}-more", _BURST, query)
         finally:
             query.stop()
+            # Its tasks wait for records for seconds yet, and none of them hears of its end before.
+            self._ask(f"{run}-end", len(self._partitions))
         return took
 
     def _end(self, topic: str, partition: int) -> int:
