@@ -125,8 +125,8 @@ def _tables(outcome: Outcome, story: Story, system: System, view: View) -> None:
         model_rows(system.servers.mlflow_tracking_uri, outcome.versions, MEMBERS),
     )
     view.table(
-        "Live errors from managers' prices, by window (UTC)",
-        ["window", "version", "prices", "RMSE", "MAE", "MAPE", "in range", *(f"{m} RMSE" for m in MEMBERS)],
+        "Live errors from managers' prices, by window (UTC); to the right each member's RMSE",
+        ["window", "version", "prices", "RMSE", "MAE", "MAPE", "in range", *MEMBERS],
         report.windows(outcome.metrics, MEMBERS),
     )
     view.table(
