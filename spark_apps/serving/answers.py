@@ -33,20 +33,28 @@ def first_answers(answers: Iterable[A], request: Callable[[A], tuple[int, int]])
             yield answer
 
 
-def answers(scored: DataFrame, *, model_version: int) -> DataFrame:
-    """Turn the model's output into answers, all but the epoch.
+def answers(scored: DataFrame, *, epoch: Column, model_version: int) -> DataFrame:
+    """Turn the model's output into records of ``predictions``, each in its request's own partition.
 
     Needs: ``request`` and the raw columns as :func:`spark_apps.serving.requests.requests` gives them, and
     ``prediction``, ``low``, ``high`` (double, dollars) and ``members`` (struct of doubles) of the model.
-    Gives: ``answer``, a struct of the contract's fields.
+    Gives: ``key``, ``value`` and ``partition`` for Spark's Kafka sink.
     """
+    return scored.select(
+        F.col("request.id").alias("key"),
+        F.to_json(_answer(scored, epoch, model_version), {"ignoreNullFields": "false"}).alias("value"),
+        F.col("request.partition").alias("partition"),
+    )
+
+
+def _answer(scored: DataFrame, epoch: Column, model_version: int) -> Column:
     price = _dollars("prediction")
     members = [_dollars(f"members.{name}").alias(name) for name in _members(scored)]
     reason = F.coalesce("request.rejection", F.when(price.isNull(), F.lit(_NO_PRICE)))
     unread = unreadable()
     remark = F.when(unread != "", F.concat(F.lit("counted as missing: "), unread))
     predicted = reason.isNull()
-    answer = F.struct(
+    return F.struct(
         F.col("request.id").alias("request_id"),
         F.when(predicted, "predicted").otherwise("rejected").alias("status"),
         F.when(predicted, price).alias("price"),
@@ -57,22 +65,8 @@ def answers(scored: DataFrame, *, model_version: int) -> DataFrame:
         F.coalesce(reason, remark).alias("reason"),
         F.col("request.partition").alias("partition"),
         F.col("request.offset").alias("offset"),
+        epoch.alias("epoch"),
         F.col("request.requested_at").alias("requested_at"),
-    )
-    return scored.select(answer.alias("answer"))
-
-
-def answer_records(answered: DataFrame, *, epoch: int) -> DataFrame:
-    """Turn answers into records of ``predictions``, each in its request's own partition.
-
-    Needs: ``answer``, as of :func:`answers`. Gives: ``key``, ``value`` and ``partition`` for Spark's Kafka
-    sink.
-    """
-    value = F.struct("answer.*", F.lit(epoch).alias("epoch"))
-    return answered.select(
-        F.col("answer.request_id").alias("key"),
-        F.to_json(value, {"ignoreNullFields": "false"}).alias("value"),
-        F.col("answer.partition").alias("partition"),
     )
 
 

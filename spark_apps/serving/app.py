@@ -13,7 +13,6 @@ from pyspark import SparkContext
 
 from control_plane import logs
 from control_plane.settings import Home, Servers, Topics, load
-from control_plane.topics import LISTINGS, PREDICTIONS
 from spark_apps.serving import preconditions, scratch, warmup
 from spark_apps.serving.announcements import Announcements
 from spark_apps.serving.follower import Follower
@@ -21,14 +20,13 @@ from spark_apps.serving.leadership import FileLeadership, Leader
 from spark_apps.serving.lifeline import FAILED, Lifeline
 from spark_apps.serving.model import Fetch
 from spark_apps.serving.processes import Process, die_with_parent
-from spark_apps.serving.query import SESSION_CONF, AnswerQuery, await_tasks
+from spark_apps.serving.query import SESSION_CONF, AnswerQuery
 from spark_apps.serving.settings import Pinned, Serving
+from spark_apps.serving.standby import Standby
 from spark_apps.serving.warmup import Warmup
 from spark_apps.session import spark_session
 
 log = structlog.get_logger()
-
-_START_TIMEOUT_S = 60.0
 
 
 def serve(lifeline: Lifeline) -> None:
@@ -56,15 +54,14 @@ def serve(lifeline: Lifeline) -> None:
     announcements.announce("starting" if load(Pinned).model_version else "standby", pids=pids)
 
     fetched = fetch.result()
-    query = AnswerQuery(spark, fetched.load(), fetched.version, kafka, folder / "checkpoints", settings)
+    query = AnswerQuery(spark, fetched.load(), fetched.version, kafka, folder, settings)
     follower = Follower(kafka, partitions, every_s=settings.marker_every_s, failed=lifeline.failed)
     follower.start()
     warmup.ensure_topics(kafka, partitions, topics.replication)
     spark.sparkContext.setLogLevel("FATAL")  # a stopped real-time query is full of complaints
-    query.prepare(LISTINGS)
-    rehearse = partial(query.start, epoch=1)
-    Warmup(kafka, partitions).run(rehearse, runs=settings.warmup_runs, seconds=settings.warmup_s)
+    Warmup(kafka, partitions).run(query.arm, runs=settings.warmup_runs, seconds=settings.warmup_s)
     spark.sparkContext.setLogLevel("ERROR")
+    standby = Standby(query, follower, lifeline.failed)
     announcements.announce("standby", model_version=fetched.version, pids=pids)
     log.info("serving.standby", model_version=fetched.version)
 
@@ -72,10 +69,8 @@ def serve(lifeline: Lifeline) -> None:
     resume = follower.settle()
     epoch = max(predecessor.epoch if predecessor else 0, follower.epoch) + 1
     leadership.proclaim(Leader(server=server, epoch=epoch, processes=processes))
-    answering = query.start(LISTINGS, PREDICTIONS, resume, epoch=epoch)
+    answering = standby.lead(resume, epoch)
     log.info("serving.leads", epoch=epoch, resume={p: where.offset for p, where in resume.items()})
-    if not await_tasks(spark, answering, partitions, _START_TIMEOUT_S):
-        lifeline.leave(FAILED, "query.did_not_start", reason=str(answering.exception()))
     announcements.announce("active", model_version=fetched.version, epoch=epoch, pids=pids)
     if predecessor and predecessor.server != server:
         announcements.bury(predecessor.server)

@@ -86,12 +86,14 @@ class Follower:
         self._committed: dict[int, Marker] = {}
         self._held: set[int] = set()
         self._ledgers: dict[int, PartitionLedger] = {}
+        self._passed: dict[int, int] = {}
 
     def start(self) -> None:
         """Read the marker, begin there, and go on in the background."""
         self._ledgers = {
             partition: PartitionLedger.from_marker(marker) for partition, marker in self._markers().items()
         }
+        self._passed = {partition: ledger.listed for partition, ledger in self._ledgers.items()}
         self._consumer.assign(
             [
                 TopicPartition(topic, partition, offset)
@@ -100,6 +102,16 @@ class Follower:
             ]
         )
         threading.Thread(target=self._run, name="ledger", daemon=True).start()
+
+    @property
+    def passed(self) -> dict[int, int]:
+        """By partition, an offset of ``listings`` below which all is answered; some seconds old."""
+        return self._passed
+
+    @property
+    def read(self) -> dict[int, int]:
+        """By partition, the next offset of ``listings`` to be read."""
+        return {partition: ledger.listed for partition, ledger in self._ledgers.items()}
 
     @property
     def epoch(self) -> int:
@@ -149,6 +161,7 @@ class Follower:
                     self._leads = True
                 if time.monotonic() >= due:
                     self._forget_answers_to_nothing()
+                    self._passed = {p: ledger.marker().listings for p, ledger in self._ledgers.items()}
                     self._keep_marker()
                     due = time.monotonic() + self._every_s
         except Exception as error:  # the thread's border: the server ends with it

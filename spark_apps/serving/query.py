@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING
 
-from pyspark.sql import functions as F
-
-from spark_apps.serving.answers import answer_records, answers
+from spark_apps.serving.answers import answers
+from spark_apps.serving.gate import Gate
+from spark_apps.serving.ledger import Resume
 from spark_apps.serving.requests import requests
 
 if TYPE_CHECKING:
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pyspark.ml import PipelineModel
-    from pyspark.sql import Column, DataFrame, SparkSession
+    from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.streaming.query import StreamingQuery
 
-    from spark_apps.serving.ledger import Resume
     from spark_apps.serving.settings import Serving
 
 _FOREVER_MS = str(2**31 - 1)
+_NEVER = 2**62  # an offset that no partition reaches
 _LOOK_S = 0.005
 
 # A batch that expires would leave a hole and a producer that gives up ends the query, so neither happens
@@ -58,40 +58,59 @@ SESSION_CONF = {
 }
 
 
+@dataclass(frozen=True)
+class Armed:
+    """A query that runs and waits at its gate."""
+
+    query: StreamingQuery
+    gate: Gate
+    begins_at: dict[int, int]
+
+    def lead(self, resume: Mapping[int, Resume], epoch: int) -> StreamingQuery:
+        """Answer from ``resume`` on, which must not lie before the query's own beginning."""
+        self.gate.open(resume, epoch)
+        return self.query
+
+    def disarm(self) -> None:
+        """End the query without an answer; the gate is closed again then."""
+        self.gate.open({partition: Resume(_NEVER) for partition in self.begins_at}, 0)
+        self.query.stop()
+        self.gate.close()
+
+
 @dataclass
 class AnswerQuery:
-    """Starts the same query on any pair of topics; each start has a fresh checkpoint, which is scratch.
+    """Starts the same query on any topic, again and again; each start has a fresh checkpoint: it is scratch.
 
-    All that can be known before a hand-over is done once a topic: to build and analyse the plan takes longer
-    than all the rest of a start. The offsets to begin at stand in the checkpoint, so that they are no
-    part of the plan.
+    The plan is built and analysed once a topic, which takes longer than all the rest of a start.
     """
 
     spark: SparkSession
     model: PipelineModel
     model_version: int
     bootstrap_servers: str
-    checkpoints: Path
+    scratch: Path
     settings: Serving
-    _plans: dict[str, DataFrame] = field(default_factory=dict)
+    _plans: dict[str, tuple[DataFrame, Gate]] = field(default_factory=dict)
     _starts: Iterator[int] = field(default_factory=count)
 
-    def prepare(self, source: str) -> DataFrame:
-        """Build and analyse the plan from the requests of ``source`` to their answers, unless it is there."""
+    def prepare(self, source: str) -> tuple[DataFrame, Gate]:
+        """Build the plan from requests to answers, and its gate, unless they are there."""
         if source not in self._plans:
-            waiting = requests(self._listings(source), max_bytes=self.settings.max_request_bytes)
-            scored = self.model.transform(waiting)
-            self._plans[source] = answers(scored, model_version=self.model_version)
+            gate = Gate(self.spark, source, self.scratch)
+            waiting = self._listings(source).where(gate.passes())
+            scored = self.model.transform(requests(waiting, max_bytes=self.settings.max_request_bytes))
+            plan = answers(scored, epoch=gate.epoch(), model_version=self.model_version)
+            self._plans[source] = plan, gate
         return self._plans[source]
 
-    def start(self, source: str, sink: str, resume: Mapping[int, Resume], *, epoch: int) -> StreamingQuery:
-        """Answer the requests of ``source`` in ``sink`` from the given offsets on, until stopped."""
-        answered = self.prepare(source).transform(unanswered, resume)
-        checkpoint = self.checkpoints / str(next(self._starts))
-        begin_at(checkpoint, source, {partition: where.offset for partition, where in resume.items()})
+    def arm(self, source: str, sink: str, begins_at: Mapping[int, int]) -> Armed:
+        """Start a query from ``source`` to ``sink`` that waits at the gate, from the given offsets on."""
+        plan, gate = self.prepare(source)
+        checkpoint = self.scratch / "checkpoints" / str(next(self._starts))
+        begin_at(checkpoint, source, begins_at)
         query: StreamingQuery = (
-            answer_records(answered, epoch=epoch)
-            .writeStream.format("kafka")
+            plan.writeStream.format("kafka")
             .options(**_SINK)
             .option("kafka.bootstrap.servers", self.bootstrap_servers)
             .option("topic", sink)
@@ -100,7 +119,7 @@ class AnswerQuery:
             .trigger(realTime=self.settings.batch)  # type: ignore[call-overload] # not in PySpark's overloads
             .start()
         )
-        return query
+        return Armed(query, gate, dict(begins_at))
 
     def _listings(self, topic: str) -> DataFrame:
         return (
@@ -123,22 +142,6 @@ def begin_at(checkpoint: Path, topic: str, offsets: Mapping[int, int]) -> None:
     file = checkpoint / "sources" / "0" / "0"
     file.parent.mkdir(parents=True)
     file.write_bytes(b"\0v1\n" + begins.encode())
-
-
-def unanswered(answered: DataFrame, resume: Mapping[int, Resume]) -> DataFrame:
-    """Leave out the answers that a predecessor gave beyond a hole.
-
-    Needs: ``answer``, as of :func:`answers`. Without a hole, which is nearly always, the plan stays as it is.
-    """
-    for partition, where in resume.items():
-        for start, end in where.answered:
-            answered = answered.where(~_within(partition, start, end))
-    return answered
-
-
-def _within(partition: int, start: int, end: int) -> Column:
-    offset = F.col("answer.offset")
-    return (F.col("answer.partition") == partition) & (offset >= start) & (offset < end)
 
 
 def await_tasks(spark: SparkSession, query: StreamingQuery, partitions: int, timeout_s: float) -> bool:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from pyspark.sql.streaming.query import StreamingQuery
 
+    from spark_apps.serving.query import Armed
+
 log = structlog.get_logger()
 
 REQUESTS = "serving.warmup.requests"
@@ -71,31 +73,32 @@ class Warmup:
         )
 
     def run(
-        self, start: Callable[[str, str, dict[int, Resume]], StreamingQuery], *, runs: int, seconds: float
+        self, arm: Callable[[str, str, dict[int, int]], Armed], *, runs: int, seconds: float
     ) -> list[float]:
         """Return how long each start took to its first answer, in seconds."""
         took: list[float] = []
         until = time.monotonic() + seconds
         while len(took) < runs and still_improving(took) and (len(took) < _LEAST or time.monotonic() < until):
-            took.append(self._once(start))
+            took.append(self._once(arm))
         self._consumer.close()
         log.info("warmup.done", starts_s=[round(one, 2) for one in took])
         return took
 
-    def _once(self, start: Callable[[str, str, dict[int, Resume]], StreamingQuery]) -> float:
-        resume = {p: Resume(self._end(REQUESTS, p)) for p in self._partitions}
+    def _once(self, arm: Callable[[str, str, dict[int, int]], Armed]) -> float:
+        ends = {p: self._end(REQUESTS, p) for p in self._partitions}
         self._consumer.assign([TopicPartition(ANSWERS, p, self._end(ANSWERS, p)) for p in self._partitions])
         run = uuid4().hex
         self._ask(run, 1)
         began = time.monotonic()
-        query = start(REQUESTS, ANSWERS, resume)
+        armed = arm(REQUESTS, ANSWERS, ends)
+        query = armed.lead({p: Resume(end) for p, end in ends.items()}, epoch=1)
         try:
             self._await(run, 1, query)
             took = time.monotonic() - began
             self._ask(f"{run}-more", _BURST)
             self._await(f"{run}-more", _BURST, query)
         finally:
-            query.stop()
+            armed.disarm()
             # Its tasks wait for records for seconds yet, and none of them hears of its end before.
             self._ask(f"{run}-end", len(self._partitions))
         return took

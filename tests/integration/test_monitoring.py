@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -74,7 +75,8 @@ class App:
         process = self.process
         family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
         for member in family:
-            member.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):  # Spark's short-lived ones come and go
+                member.kill()
         process.wait()
         psutil.wait_procs(family, timeout=20)
 

@@ -11,8 +11,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from pyspark.ml import PipelineModel
 from pyspark.ml.feature import SQLTransformer
+from pyspark.sql import functions as F
 
-from spark_apps.serving.answers import answer_records, answers
+from spark_apps.serving.answers import answers
 from spark_apps.serving.prices import MAX_DEPTH, MAX_PRICE_BYTES, is_price
 from spark_apps.serving.requests import prices, requests
 from spark_apps.serving.samples import LISTING
@@ -46,7 +47,7 @@ def stand_in() -> PipelineModel:
 
 def answered(spark: SparkSession, *values: bytes | None) -> list[Any]:
     rows = requests(records(spark, *values), max_bytes=MAX_BYTES)
-    collected = answer_records(answers(stand_in().transform(rows), model_version=3), epoch=7).collect()
+    collected = answers(stand_in().transform(rows), epoch=F.lit(7), model_version=3).collect()
     return sorted((json.loads(row.value) for row in collected), key=lambda answer: answer["offset"])
 
 
@@ -78,7 +79,7 @@ def test_an_answer_has_exactly_the_fields_of_the_contract(spark):
 
 def test_an_answer_goes_to_its_requests_partition_under_its_requests_id(spark):
     rows = requests(records(spark, request(GOOD), request(GOOD, request_id="r-2")), max_bytes=MAX_BYTES)
-    collected = answer_records(answers(stand_in().transform(rows), model_version=1), epoch=1).collect()
+    collected = answers(stand_in().transform(rows), epoch=F.lit(1), model_version=1).collect()
     assert {(row.key, row.partition) for row in collected} == {("r-1", 0), ("r-2", 1)}
 
 
@@ -193,7 +194,7 @@ def test_a_well_formed_price_gets_no_answer(spark):
 def test_a_price_that_the_model_does_not_give_is_a_rejection_too(spark):
     no_price = PipelineModel([SQLTransformer(statement=NO_PRICE)])
     rows = requests(records(spark, request(GOOD)), max_bytes=MAX_BYTES)
-    [row] = answer_records(answers(no_price.transform(rows), model_version=1), epoch=1).collect()
+    [row] = answers(no_price.transform(rows), epoch=F.lit(1), model_version=1).collect()
     answer = json.loads(row.value)
     assert (answer["status"], answer["reason"], answer["high"]) == (
         "rejected",
@@ -264,6 +265,6 @@ def test_python_and_the_query_agree_on_what_a_price_is_and_the_rest_gets_one_ans
     rows = requests(listings, max_bytes=MAX_BYTES)
     offsets = [
         json.loads(row.value)["offset"]
-        for row in answer_records(answers(stand_in().transform(rows), model_version=1), epoch=1).collect()
+        for row in answers(stand_in().transform(rows), epoch=F.lit(1), model_version=1).collect()
     ]
     assert sorted(offsets) == sorted(set(range(len(values))) - by_query)
