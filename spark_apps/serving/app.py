@@ -54,12 +54,12 @@ def serve(lifeline: Lifeline) -> None:
     announcements.announce("starting" if load(Pinned).model_version else "standby", pids=pids)
 
     fetched = fetch.result()
-    query = AnswerQuery(spark, fetched.load(), fetched.version, kafka, folder, settings)
+    query = AnswerQuery(spark, fetched.load(spark), fetched.version, kafka, folder, settings)
     follower = Follower(kafka, partitions, every_s=settings.marker_every_s, failed=lifeline.failed)
     follower.start()
     warmup.ensure_topics(kafka, partitions, topics.replication)
     spark.sparkContext.setLogLevel("FATAL")  # a stopped real-time query is full of complaints
-    Warmup(kafka, partitions).run(query.arm, runs=settings.warmup_runs, seconds=settings.warmup_s)
+    Warmup(kafka, partitions).run(query.arm, bursts=settings.warmup_bursts)
     spark.sparkContext.setLogLevel("ERROR")
     standby = Standby(query, follower, lifeline.failed)
     announcements.announce("standby", model_version=fetched.version, pids=pids)

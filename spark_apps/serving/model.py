@@ -13,7 +13,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import structlog
@@ -22,7 +22,7 @@ from control_plane import logs
 from spark_apps.model_digest import digest
 
 if TYPE_CHECKING:
-    from pyspark.ml import PipelineModel
+    from pyspark.sql import DataFrame, SparkSession
 
 log = structlog.get_logger()
 
@@ -40,11 +40,23 @@ class Fetched(msgspec.Struct, frozen=True):
     version: int
     folder: str
 
-    def load(self) -> PipelineModel:
-        """Load the files as a ``PipelineModel``."""
-        from pyspark.ml import PipelineModel  # noqa: PLC0415 - the fetching process needs no Spark
+    def load(self, spark: SparkSession) -> LoadedModel:
+        """Load the files as a ``PipelineModel`` of the JVM."""
+        models: Any = spark._jvm
+        return LoadedModel(models.org.apache.spark.ml.PipelineModel.load(Path(self.folder).as_uri()))
 
-        return PipelineModel.load(Path(self.folder).as_uri())
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A ``PipelineModel`` of the JVM without Python's copy of its stages, whose making takes seconds."""
+
+    java_model: Any
+
+    def transform(self, listings: DataFrame) -> DataFrame:
+        """Add the model's columns."""
+        from pyspark.sql import DataFrame  # noqa: PLC0415 - the fetching process needs no Spark
+
+        return DataFrame(self.java_model.transform(listings._jdf), listings.sparkSession)
 
 
 @dataclass

@@ -33,7 +33,6 @@ class Serving(BaseSettings):
     memory: str = Field("512m", pattern=r"^\d+[mg]$", description="heap of one server's JVM")
     batch: str = Field("6 hours", description="length of a real-time batch; its end costs one late answer")
     fetch_wait_ms: int = Field(50, ge=1, le=1000, description="how long the broker may hold an empty fetch")
-    warmup_runs: int = Field(8, ge=0, description="at most so many starts on the scratch topics")
-    warmup_s: float = Field(12, gt=0, description="no warm-up start after so long, from the fourth on")
+    warmup_bursts: int = Field(4, ge=1, description="bursts of warm-up requests, at most")
     marker_every_s: float = Field(1, gt=0)
     scratch: Path = Field(default_factory=_memory_folder, description="checkpoints, temporary files, model")

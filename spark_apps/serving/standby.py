@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import structlog
@@ -23,6 +24,7 @@ log = structlog.get_logger()
 
 _LOOK_S = 10.0
 _FAR_BEHIND = 20_000  # records that a new leader would have to pass over: some tenths of a second
+_OLD_S = 3600.0  # Spark ends a batch by the clock, and the gate's waiting time counts
 _START_TIMEOUT_S = 60.0
 
 
@@ -54,6 +56,7 @@ class Standby:
             return self._armed.lead(resume, epoch)
 
     def _arm(self) -> Armed:
+        self._since = time.monotonic()
         armed = self._query.arm(LISTINGS, PREDICTIONS, self._follower.passed)
         if not await_tasks(self._query.spark, armed.query, len(armed.begins_at), _START_TIMEOUT_S):
             raise StandbyError(f"the query did not start: {armed.query.exception()}")
@@ -77,4 +80,5 @@ class Standby:
     def _is_stale(self) -> bool:
         read = self._follower.read
         far = any(read[p] - offset > _FAR_BEHIND for p, offset in self._armed.begins_at.items())
-        return far or not self._armed.query.isActive
+        old = time.monotonic() - self._since > _OLD_S
+        return far or old or not self._armed.query.isActive

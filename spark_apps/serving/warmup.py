@@ -1,7 +1,7 @@
-"""Warming up: the query is started and stopped on scratch topics until its start gets no faster.
+"""Warming up: a query answers requests on scratch topics until it gets no faster.
 
-A first start compiles the plan's code, loads classes and opens connections for seconds; the tenth takes
-tenths of one. A standby goes through it before it says that it is ready, and a hand-over then does not.
+The first answers compile the plan's code, load classes and open connections for seconds. A standby goes
+through it before it says that it is ready, and a hand-over then does not.
 """
 
 from __future__ import annotations
@@ -34,10 +34,9 @@ ANSWERS = "serving.warmup.answers"
 
 _HOUR_MS = 3_600_000
 _TIMEOUT_S = 60.0
-_BURST = 300  # requests a run: enough for the compiler to see the hot code
-_LEAST = 3  # starts, however long they take: a slow machine needs them most
-_FASTER = 0.9  # a start that takes more than this share of the best one so far is not a faster one
-_PATIENCE = 2  # so many starts in a row that are not faster: that was it
+_BURST = 300  # requests at once
+_FASTER = 0.9  # a burst that takes more than this share of the best one so far is not a faster one
+_PATIENCE = 2  # so many bursts in a row that are not faster: that was it
 
 
 class WarmupError(RuntimeError):
@@ -58,7 +57,7 @@ def ensure_topics(bootstrap_servers: str, partitions: int, replication: int) -> 
 
 
 class Warmup:
-    """Starts a query again and again and measures how long its first answer takes."""
+    """Sends bursts of requests through a query on the scratch topics, and measures how long each takes."""
 
     def __init__(self, bootstrap_servers: str, partitions: int) -> None:
         self._partitions = range(partitions)
@@ -72,36 +71,29 @@ class Warmup:
             }
         )
 
-    def run(
-        self, arm: Callable[[str, str, dict[int, int]], Armed], *, runs: int, seconds: float
-    ) -> list[float]:
-        """Return how long each start took to its first answer, in seconds."""
-        took: list[float] = []
-        until = time.monotonic() + seconds
-        while len(took) < runs and still_improving(took) and (len(took) < _LEAST or time.monotonic() < until):
-            took.append(self._once(arm))
-        self._consumer.close()
-        log.info("warmup.done", starts_s=[round(one, 2) for one in took])
-        return took
-
-    def _once(self, arm: Callable[[str, str, dict[int, int]], Armed]) -> float:
+    def run(self, arm: Callable[[str, str, dict[int, int]], Armed], *, bursts: int) -> list[float]:
+        """Return how long each burst took, in seconds, the first one with the query's start."""
         ends = {p: self._end(REQUESTS, p) for p in self._partitions}
         self._consumer.assign([TopicPartition(ANSWERS, p, self._end(ANSWERS, p)) for p in self._partitions])
-        run = uuid4().hex
-        self._ask(run, 1)
-        began = time.monotonic()
+        took: list[float] = []
         armed = arm(REQUESTS, ANSWERS, ends)
         query = armed.lead({p: Resume(end) for p, end in ends.items()}, epoch=1)
         try:
-            self._await(run, 1, query)
-            took = time.monotonic() - began
-            self._ask(f"{run}-more", _BURST)
-            self._await(f"{run}-more", _BURST, query)
+            while len(took) < bursts and still_improving(took):
+                took.append(self._burst(query))
         finally:
             armed.disarm()
             # Its tasks wait for records for seconds yet, and none of them hears of its end before.
-            self._ask(f"{run}-end", len(self._partitions))
+            self._ask(uuid4().hex, len(self._partitions))
+            self._consumer.close()
+        log.info("warmup.done", bursts_s=[round(one, 2) for one in took])
         return took
+
+    def _burst(self, query: StreamingQuery) -> float:
+        run, began = uuid4().hex, time.monotonic()
+        self._ask(run, _BURST)
+        self._await(run, _BURST, query)
+        return time.monotonic() - began
 
     def _end(self, topic: str, partition: int) -> int:
         place = TopicPartition(topic, partition)
@@ -124,7 +116,7 @@ class Warmup:
 
 
 def still_improving(took: list[float]) -> bool:
-    """Say whether one of the last starts was clearly faster than all before it. Pure."""
+    """Say whether one of the last bursts was clearly faster than all before it. Pure."""
     if len(took) <= _PATIENCE:
         return True
     return min(took[-_PATIENCE:]) < _FASTER * min(took[:-_PATIENCE])

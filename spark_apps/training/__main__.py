@@ -79,6 +79,11 @@ def _train(batch: str, attempt: int) -> None:
         # Wide frames of some thousand rows take longer to compile than to evaluate as they are.
         "spark.sql.codegen.wholeStage": "false",
         "spark.sql.codegen.factoryMode": "NO_CODEGEN",
+        # A training is over before the second compiler's work would pay: it begins ten times later.
+        "spark.driver.extraJavaOptions": (
+            "-XX:Tier4InvocationThreshold=50000 -XX:Tier4MinInvocationThreshold=6000 "
+            "-XX:Tier4CompileThreshold=150000 -XX:Tier4BackEdgeThreshold=400000"
+        ),
         # the plans of wide frames are long, and nobody reads them
         "spark.sql.debug.maxToStringFields": "10",
     }

@@ -121,7 +121,7 @@ def fleet(sandbox: Servers, spark: SparkSession, tmp_path_factory: pytest.TempPa
     environment = {
         "PIPELINES_HOME": str(home),
         "SERVING_MODEL": MODEL,
-        "SERVING_WARMUP_RUNS": "1",
+        "SERVING_WARMUP_BURSTS": "1",
         "SERVING_SCRATCH": str(home),
     }
     with (home / "supervisor.log").open("wb") as log:
