@@ -51,7 +51,7 @@ def jars_folder() -> Path:
 
 def class_archive(java: Path) -> Path:
     """Return the class archive of Spark with its jars on this Java; see ``spark_apps.record_classes``."""
-    return class_data.archive_file("spark", java, sorted(jars_folder().glob("*.jar")))
+    return class_data.archive_file("spark-apps", java, sorted(jars_folder().glob("*.jar")))
 
 
 def missing(folder: Path | None = None) -> list[str]:

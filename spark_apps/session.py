@@ -88,6 +88,8 @@ def defaults(scratch: Path, memory: str, java: Path, *, ui: bool = False) -> dic
         "spark.sql.catalogImplementation": "in-memory",
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.icu.caseMappings.enabled": "false",  # ICU takes a second of a start, and its memory
+        # Unless it is set, whether tests run is asked of the environment again for every value of a column.
+        "spark.sql.types.framework.enabled": "false",
         "spark.sql.shuffle.partitions": "4",
         # The other one asks for symbolic links, for each file by a process of its own (readlink).
         "spark.sql.streaming.checkpointFileManagerClass": (

@@ -28,12 +28,15 @@ if TYPE_CHECKING:
     from control_plane.demo.view import View
     from control_plane.up import System
 
-#: A story of minutes: short windows, so that there are several, and trees as few as its few rows can fill.
+#: A story of minutes: short windows, so that there are several, and only as much validation, trees and state
+#: as its few rows can fill.
 _SETTINGS = {
     "MONITORING_WINDOW": "20",
     "MONITORING_DELAY": "5",
     "MONITORING_TRIGGER": "10",
+    "MONITORING_STATE_PARTITIONS": "1",
     "TRAINING_BOOSTING_ROUNDS": "150",
+    "TRAINING_FOLDS": "2",
 }
 MEMBERS = ("gradient_boosting", "linear_svm", "linear_regression")
 
@@ -43,7 +46,7 @@ class Demo:
     """What the demo is told with: generated listings, or a file of the dataset's form."""
 
     home: Path
-    rows: int = 12_000
+    rows: int = 10_000
     seed: int = 7
     dataset: Path | None = None
     keep: bool = False

@@ -45,7 +45,7 @@ class Options:
 
     rate: float = 50
     price_delay_s: float = 5
-    quiet_s: float = 10
+    quiet_s: float = 5
     deadline_s: float = 600
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _DELIVERY_TIMEOUT_S = 30
+_PRICES_EVERY_S = 0.25
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,9 @@ class Traffic:
                 "bootstrap.servers": bootstrap_servers,
                 "group.id": "simulator",
                 "enable.auto.commit": False,
+                # Several answers at once: their times are the broker's, and it has enough to do.
+                "fetch.min.bytes": 65_536,
+                "fetch.wait.max.ms": 100,
             }
         )
         self._threads = [threading.Thread(target=run, daemon=True) for run in (self._send, self._read)]
@@ -181,11 +185,14 @@ class Traffic:
         )
 
     def _read(self) -> None:
+        look = 0.0
         while not self._stopped.is_set():
             message = self._consumer.poll(0.02)
             if message is not None and message.error() is None:
                 self._take(message)
-            self._send_due_prices()
+            if time.monotonic() >= look:
+                self._send_due_prices()
+                look = time.monotonic() + _PRICES_EVERY_S
 
     def _take(self, message: Message) -> None:
         answer = json.loads(message.value() or b"{}")
