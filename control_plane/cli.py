@@ -234,12 +234,12 @@ def rollback(
 
 @app.command()
 def demo(
-    rows: Annotated[int, typer.Option(min=1_000, help="Listings to generate.")] = 10_000,
+    rows: Annotated[int, typer.Option(min=1_000, help="Listings to generate.")] = 8_000,
     seed: Annotated[int, typer.Option(min=0, help="Of the generated listings and of the split.")] = 7,
     dataset: Annotated[
         Path | None, typer.Option(help="A CSV file of the dataset's form, in place of generated listings.")
     ] = None,
-    rate: Annotated[float, typer.Option(min=0.1, help="Requests a second.")] = 50,
+    rate: Annotated[float, typer.Option(min=0.1, help="Requests a second.")] = 25,
     keep: Annotated[bool, typer.Option(help="Leave everything running at the end, until Ctrl-C.")] = False,
     home: Annotated[Path | None, typer.Option(help="Where its state is kept; emptied at the start.")] = None,
 ) -> None:

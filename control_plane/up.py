@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shutil
 import signal
 import sys
 import time
@@ -109,6 +110,9 @@ def embedded_system(home: Path, apps: Sequence[App] = ALL) -> Iterator[System]:
     home = home.absolute()
     since = time.time()
     with ExitStack() as stack:
+        scratch = home / "tmp"
+        shutil.rmtree(scratch, ignore_errors=True)  # of a crash
+        stack.callback(shutil.rmtree, scratch, ignore_errors=True)
         sandbox = Sandbox(home)
         servers = stack.enter_context(sandbox)
         for process in sandbox.processes:
@@ -127,6 +131,7 @@ def embedded_system(home: Path, apps: Sequence[App] = ALL) -> Iterator[System]:
 def _environment(home: Path, lifeline: Path) -> dict[str, str]:
     return {
         "PIPELINES_HOME": str(home),
+        "TMPDIR": str(home / "tmp"),  # killed apps leave files too, and nothing is left outside
         "MONITORING_HEARTBEAT": str(_monitoring_heartbeat(home)),
         "JAVA_HOME": str(java_home()),
         job_runner.LIFELINE: str(lifeline),

@@ -31,12 +31,14 @@ if TYPE_CHECKING:
 #: A story of minutes: short windows, so that there are several, and only as much validation, trees and state
 #: as its few rows can fill.
 _SETTINGS = {
-    "MONITORING_WINDOW": "20",
-    "MONITORING_DELAY": "5",
+    "MONITORING_WINDOW": "15",
+    "MONITORING_DELAY": "3",
     "MONITORING_TRIGGER": "10",
     "MONITORING_STATE_PARTITIONS": "1",
-    "TRAINING_BOOSTING_ROUNDS": "150",
+    "TRAINING_BOOSTING_ROUNDS": "100",
     "TRAINING_FOLDS": "2",
+    "TRAINING_GRID": "1",
+    "TRAINING_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1",
 }
 MEMBERS = ("gradient_boosting", "linear_svm", "linear_regression")
 
@@ -46,7 +48,7 @@ class Demo:
     """What the demo is told with: generated listings, or a file of the dataset's form."""
 
     home: Path
-    rows: int = 10_000
+    rows: int = 8_000
     seed: int = 7
     dataset: Path | None = None
     keep: bool = False

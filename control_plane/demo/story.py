@@ -43,8 +43,8 @@ class DemoError(RuntimeError):
 class Options:
     """How the story is told. ``deadline_s`` bounds each training with its rollout."""
 
-    rate: float = 50
-    price_delay_s: float = 5
+    rate: float = 25
+    price_delay_s: float = 3
     quiet_s: float = 5
     deadline_s: float = 600
 

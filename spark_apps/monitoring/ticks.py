@@ -12,7 +12,7 @@ A tick is sent only when a window waits for one, so an idle application has noth
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import structlog
@@ -56,10 +56,16 @@ class Ticker:
             self.wake(now)
 
     def _is_due(self, watermark: datetime, now: datetime) -> bool:
-        due = closing_time(watermark, window=self._window, delay=self._delay)
-        if self._last is None or self._last < due:
-            return now >= due
+        if now < self._closing_time(watermark):
+            return False
+        # By the clock, since the watermark of the last batch is old: the window after may have ended too.
+        latest = self._closing_time(now - timedelta(seconds=self._window + self._delay))
+        if self._last is None or self._last < latest:
+            return True
         return (now - self._last).total_seconds() >= self._patience
+
+    def _closing_time(self, watermark: datetime) -> datetime:
+        return closing_time(watermark, window=self._window, delay=self._delay)
 
 
 def kafka_sender(bootstrap_servers: str, topic: str) -> Callable[[], None]:

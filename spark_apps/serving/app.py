@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -13,6 +14,7 @@ from pyspark import SparkContext
 
 from control_plane import logs
 from control_plane.settings import Home, Servers, Topics, load
+from control_plane.topics import LISTINGS
 from spark_apps.serving import preconditions, scratch, warmup
 from spark_apps.serving.announcements import Announcements
 from spark_apps.serving.follower import Follower
@@ -59,7 +61,10 @@ def serve(lifeline: Lifeline) -> None:
     follower.start()
     warmup.ensure_topics(kafka, partitions, topics.replication)
     spark.sparkContext.setLogLevel("FATAL")  # a stopped real-time query is full of complaints
-    Warmup(kafka, partitions).run(query.arm, bursts=settings.warmup_bursts)
+    with ThreadPoolExecutor(1) as pool:  # the real plan is built while the warm-up's gets compiled
+        prepared = pool.submit(query.prepare, LISTINGS)
+        Warmup(kafka, partitions).run(query.arm, bursts=settings.warmup_bursts)
+        prepared.result()
     spark.sparkContext.setLogLevel("ERROR")
     standby = Standby(query, follower, lifeline.failed)
     announcements.announce("standby", model_version=fetched.version, pids=pids)

@@ -10,7 +10,9 @@ import argparse
 import os
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -19,6 +21,11 @@ from control_plane.settings import Servers, SettingsError, load
 from spark_apps.listings.reading import BatchError, StorageUnavailableError
 from spark_apps.session import SparkUnavailableError, spark_session
 from spark_apps.training.settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+    from pyspark.sql import SparkSession
 
 log = structlog.get_logger()
 
@@ -45,49 +52,51 @@ def main() -> int:
 
 
 def _run(batch: str, attempt: int) -> int:
-    from spark_apps.training.tracking import TrackingUnavailableError  # noqa: PLC0415  # MLflow takes seconds
+    with ThreadPoolExecutor(1) as pool:
+        starting = pool.submit(_spark)  # it takes seconds, and so does the import of MLflow
+        from spark_apps.training.tracking import TrackingUnavailableError  # noqa: PLC0415
 
-    expected = (
-        BatchError,
-        SettingsError,
-        SparkUnavailableError,
-        StorageUnavailableError,
-        TrackingUnavailableError,
-    )
-    try:
-        _train(batch, attempt)
-    except expected as error:
-        log.error("training.failed", reason=str(error))  # noqa: TRY400  # the sentence says it all
-        _leave_reason(str(error))
-    except Exception as error:
-        log.exception("training.failed")
-        first_line = (str(error).splitlines() or [""])[0]
-        _leave_reason(f"{type(error).__name__}: {first_line}")
-    else:
-        return 0
+        expected = (
+            BatchError,
+            SettingsError,
+            SparkUnavailableError,
+            StorageUnavailableError,
+            TrackingUnavailableError,
+        )
+        try:
+            _train(batch, attempt, starting)
+        except expected as error:
+            log.error("training.failed", reason=str(error))  # noqa: TRY400  # the sentence says it all
+            _leave_reason(str(error))
+        except Exception as error:
+            log.exception("training.failed")
+            first_line = (str(error).splitlines() or [""])[0]
+            _leave_reason(f"{type(error).__name__}: {first_line}")
+        else:
+            return 0
     return 1
 
 
-def _train(batch: str, attempt: int) -> None:
-    from spark_apps.training.app import Job, train  # noqa: PLC0415  # after MLflow's settings are made
-
-    settings, servers = load(TrainingSettings), load(Servers)
+def _spark() -> SparkSession:
+    settings = load(TrainingSettings)
     conf = {
         "spark.scheduler.mode": "FAIR",
         "spark.sql.shuffle.partitions": str(settings.cores),
         "spark.sql.adaptive.enabled": "false",
-        # Wide frames of some thousand rows take longer to compile than to evaluate as they are.
+        # Whole stages of wide frames take longer to compile than to evaluate expression by expression.
         "spark.sql.codegen.wholeStage": "false",
-        "spark.sql.codegen.factoryMode": "NO_CODEGEN",
-        # A training is over before the second compiler's work would pay: it begins ten times later.
-        "spark.driver.extraJavaOptions": (
-            "-XX:Tier4InvocationThreshold=50000 -XX:Tier4MinInvocationThreshold=6000 "
-            "-XX:Tier4CompileThreshold=150000 -XX:Tier4BackEdgeThreshold=400000"
-        ),
+        "spark.driver.defaultJavaOptions": settings.java_options,
         # the plans of wide frames are long, and nobody reads them
         "spark.sql.debug.maxToStringFields": "10",
     }
-    spark = spark_session("training", cores=settings.cores, memory=settings.memory, conf=conf)
+    return spark_session("training", cores=settings.cores, memory=settings.memory, conf=conf)
+
+
+def _train(batch: str, attempt: int, starting: Future[SparkSession]) -> None:
+    from spark_apps.training.app import Job, train  # noqa: PLC0415  # after MLflow's settings are made
+
+    settings, servers = load(TrainingSettings), load(Servers)
+    spark = starting.result()
     with tempfile.TemporaryDirectory(prefix="training-") as scratch:
         train(spark, servers, settings, Job(batch, attempt), Path(scratch).as_uri())
 

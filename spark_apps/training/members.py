@@ -5,7 +5,7 @@ All of them predict the logarithm of the price: what makes a car dearer does so 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pyspark.ml.regression import GBTRegressor, LinearRegression
@@ -219,9 +219,10 @@ def members(settings: TrainingSettings, partitions: int) -> tuple[Member, ...]:
     XGBoost gets a worker for each of the rows' ``partitions``, but never more than can run at once.
     """
     workers = min(partitions, settings.cores)
-    boosting: Member = (
+    boosting = (
         XGBoostMember(settings.boosting_rounds, settings.boosting_nodes, workers=workers)
         if settings.boosting == "xgboost"
         else SparkBoostingMember(settings.labels)
     )
-    return (boosting, LinearSVMMember(), LinearRegressionMember())
+    ensemble = (boosting, LinearSVMMember(), LinearRegressionMember())
+    return tuple(replace(member, grid=member.grid[: settings.grid]) for member in ensemble)

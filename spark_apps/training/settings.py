@@ -15,6 +15,11 @@ class TrainingSettings(BaseSettings):
 
     cores: int = Field(2, ge=1, description="threads of a local Spark")
     memory: str = Field("1200m", pattern=r"^\d+[mg]$", description="heap of the driver's JVM")
+    java_options: str = Field(
+        "-XX:Tier4InvocationThreshold=50000 -XX:Tier4MinInvocationThreshold=6000 "
+        "-XX:Tier4CompileThreshold=150000 -XX:Tier4BackEdgeThreshold=400000",
+        description="unless given, the second compiler begins ten times later: few trainings are long",
+    )
     parallelism: int = Field(3, ge=1, description="fits that run at the same time")
     cumulative: bool = Field(True, description="go on from the newest registered model's train set")
     model_name: str = Field("used-car-price", min_length=1)
@@ -25,6 +30,7 @@ class TrainingSettings(BaseSettings):
     boosting_nodes: int = Field(60_000, ge=100, description="of all trees together, at most")
 
     folds: int = Field(3, ge=2)
+    grid: int = Field(2, ge=1, description="settings of a member to choose from, at most")
     test_share: float = Field(0.15, gt=0, lt=1, description="of the cars, never trained on")
     confidence: float = Field(0.9, gt=0, lt=1, description="share of prices that low to high should hold")
     price_min: float = Field(500, ge=0, description="dollars; a cheaper listing is dropped")

@@ -64,6 +64,11 @@ def test_the_next_window_gets_a_tick_of_its_own(ticks: Ticks) -> None:
     assert ticks.see(125, watermark=closed) == 2
 
 
+def test_a_window_gets_its_tick_though_the_last_batch_knows_only_the_one_before(ticks: Ticks) -> None:
+    assert ticks.see(124) == 1
+    assert ticks.see(125) == 2
+
+
 def test_windows_that_were_open_before_any_watermark_are_closed_at_once(ticks: Ticks) -> None:
     assert ticks.see(1, watermark=EPOCH) == 1
 
