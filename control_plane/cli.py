@@ -234,7 +234,7 @@ def rollback(
 
 @app.command()
 def demo(
-    rows: Annotated[int, typer.Option(min=1_000, help="Listings to generate.")] = 8_000,
+    rows: Annotated[int, typer.Option(min=1_000, help="Listings to generate.")] = 10_000,
     seed: Annotated[int, typer.Option(min=0, help="Of the generated listings and of the split.")] = 7,
     dataset: Annotated[
         Path | None, typer.Option(help="A CSV file of the dataset's form, in place of generated listings.")

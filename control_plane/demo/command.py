@@ -48,7 +48,7 @@ class Demo:
     """What the demo is told with: generated listings, or a file of the dataset's form."""
 
     home: Path
-    rows: int = 8_000
+    rows: int = 10_000
     seed: int = 7
     dataset: Path | None = None
     keep: bool = False
