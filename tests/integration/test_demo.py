@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @pytest.mark.timeout(1200)
 def test_the_demo_ends_well_and_leaves_nothing_running(tmp_path: Path) -> None:
     home = tmp_path / "home"
-    command = [sys.executable, "-m", "control_plane.cli", "demo", "--rows", "8000", "--home", str(home)]
+    command = [sys.executable, "-m", "control_plane.cli", "demo", "--home", str(home)]
     told = subprocess.run(
         command, cwd=tmp_path, env=os.environ, capture_output=True, text=True, timeout=1190, check=False
     )
