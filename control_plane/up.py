@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import signal
 import sys
 import time
@@ -19,6 +18,7 @@ from control_plane import audit
 from control_plane.app import heartbeat_file
 from control_plane.launchers import job_runner
 from control_plane.sandbox.java import java_home
+from control_plane.sandbox.layout import Layout
 from control_plane.sandbox.processes import ManagedProcess
 from control_plane.sandbox.sandbox import Sandbox
 from control_plane.settings import ControlPlane, Topics, load
@@ -110,9 +110,6 @@ def embedded_system(home: Path, apps: Sequence[App] = ALL) -> Iterator[System]:
     home = home.absolute()
     since = time.time()
     with ExitStack() as stack:
-        scratch = home / "tmp"
-        shutil.rmtree(scratch, ignore_errors=True)  # of a crash
-        stack.callback(shutil.rmtree, scratch, ignore_errors=True)
         sandbox = Sandbox(home)
         servers = stack.enter_context(sandbox)
         for process in sandbox.processes:
@@ -131,7 +128,7 @@ def embedded_system(home: Path, apps: Sequence[App] = ALL) -> Iterator[System]:
 def _environment(home: Path, lifeline: Path) -> dict[str, str]:
     return {
         "PIPELINES_HOME": str(home),
-        "TMPDIR": str(home / "tmp"),  # killed apps leave files too, and nothing is left outside
+        "TMPDIR": str(Layout(home).scratch),  # what a killed app leaves goes with the servers' own
         "MONITORING_HEARTBEAT": str(_monitoring_heartbeat(home)),
         "JAVA_HOME": str(java_home()),
         job_runner.LIFELINE: str(lifeline),

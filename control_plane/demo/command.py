@@ -8,7 +8,7 @@ import shutil
 import signal
 import time
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
@@ -48,11 +48,11 @@ class Demo:
     """What the demo is told with: generated listings, or a file of the dataset's form."""
 
     home: Path
-    rows: int = 10_000
-    seed: int = 7
-    dataset: Path | None = None
-    keep: bool = False
-    options: Options = field(default_factory=Options)
+    rows: int
+    seed: int
+    dataset: Path | None
+    keep: bool
+    options: Options
 
 
 def run(demo: Demo, view: View) -> int:

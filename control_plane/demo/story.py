@@ -43,7 +43,7 @@ class DemoError(RuntimeError):
 class Options:
     """How the story is told. ``deadline_s`` bounds each training with its rollout."""
 
-    rate: float = 25
+    rate: float
     price_delay_s: float = 3
     quiet_s: float = 5
     deadline_s: float = 600

@@ -46,7 +46,8 @@ class Gate:
 
         Needs: ``partition``, ``offset``. Not deterministic, hence no filter is pushed below it.
         """
-        wait = f"java_method('scala.io.Source', 'fromFile', '{self._pipe}', 'UTF-8')"
+        pipe = str(self._pipe).replace("\\", r"\\").replace("'", r"\'")
+        wait = f"java_method('scala.io.Source', 'fromFile', '{pipe}', 'UTF-8')"
         is_open, begin, last, done = (self._property(name) for name in ("open", *_OF_A_PARTITION))
         return F.expr(
             f"""CASE WHEN {is_open} = '' AND {wait} = '' THEN false

@@ -22,7 +22,9 @@ PATIENCE_S = 60
 
 @pytest.fixture
 def gate(spark: SparkSession, tmp_path: Path) -> Iterator[Gate]:
-    gate = Gate(spark, "gate-tests", tmp_path)
+    folder = tmp_path / "a seller's"  # a path is part of the plan's SQL
+    folder.mkdir()
+    gate = Gate(spark, "gate-tests", folder)
     yield gate
     gate.close()
 

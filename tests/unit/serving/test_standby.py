@@ -41,6 +41,7 @@ class Query:
 @pytest.fixture
 def query(monkeypatch) -> Query:
     monkeypatch.setattr(standby, "await_tasks", lambda *_: True)
+    monkeypatch.setattr(Standby, "_keep_close", lambda _: None)  # no thread outlives its test
     return Query()
 
 
