@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
+from filelock import FileLock, Timeout
 
 from control_plane.demo import report
 from control_plane.demo.memory import PeakMemory
 from control_plane.demo.models import model_rows
 from control_plane.demo.story import DemoError, Options, Outcome, Story
+from control_plane.sandbox.layout import Layout
 from control_plane.simulator.generator import generate
 from control_plane.simulator.split import split
 from control_plane.up import embedded_system
@@ -40,6 +42,7 @@ _SETTINGS = {
     "TRAINING_GRID": "1",
     "TRAINING_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1",
 }
+_STATE = ("conf", "data", "demo", "faust", "jobs", "logs", "monitoring", "serving", "tmp")
 MEMBERS = ("gradient_boosting", "linear_svm", "linear_regression")
 
 
@@ -59,10 +62,11 @@ def run(demo: Demo, view: View) -> int:
     """Tell the whole story; return the exit status: 0 when all was kept that is promised."""
     _quieten()
     begun = time.monotonic()
-    data = _prepare(demo, view)
     os.environ.update({name: os.environ.get(name, value) for name, value in _SETTINGS.items()})
-    view.chapter("Kafka, HDFS and MLflow start")
     try:
+        empty(demo.home)
+        data = _prepare(demo, view)
+        view.chapter("Kafka, HDFS and MLflow start")
         with _system(demo, view) as system:
             story = Story(system, view, demo.options)
             with PeakMemory() as memory:
@@ -76,6 +80,16 @@ def run(demo: Demo, view: View) -> int:
     return 1 if problems else 0
 
 
+def empty(home: Path) -> None:
+    """Remove what an earlier story left in ``home``, and nothing else. Raises :class:`DemoError` if it runs."""
+    try:
+        with FileLock(Layout(home).lock, timeout=0):
+            for name in _STATE:
+                shutil.rmtree(home / name, ignore_errors=True)
+    except Timeout:
+        raise DemoError(f"{home} is in use by a system that runs: stop it first") from None
+
+
 def _quieten() -> None:
     # The story is what is to be read; what goes wrong still shows.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
@@ -85,7 +99,6 @@ def _prepare(demo: Demo, view: View) -> Path:
     """Return a folder with ``batch-001``, ``batch-002`` and ``test``."""
     view.chapter("Listings: two batches to learn from, and a part to ask prices for")
     folder = demo.home / "demo"
-    shutil.rmtree(folder, ignore_errors=True)
     source = demo.dataset or _generated(demo, folder / "generated", view)
     with view.work(f"splitting {source.name}") as show:
         read = 0
