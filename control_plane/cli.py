@@ -241,7 +241,7 @@ def demo(
     ] = None,
     rate: Annotated[float, typer.Option(min=0.1, help="Requests a second.")] = 25,
     keep: Annotated[bool, typer.Option(help="Leave everything running at the end, until Ctrl-C.")] = False,
-    home: Annotated[Path | None, typer.Option(help="Where its state is kept; that of an earlier demo goes.")] = None,
+    home: Annotated[Path | None, typer.Option(help="Where its state is kept, anew each time.")] = None,
 ) -> None:
     """Tell the whole job from the first batch to live errors, on servers of its own.
 

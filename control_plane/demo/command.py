@@ -81,7 +81,7 @@ def run(demo: Demo, view: View) -> int:
 
 
 def empty(home: Path) -> None:
-    """Remove what an earlier story left in ``home``, and nothing else. Raises :class:`DemoError` if it runs."""
+    """Remove what an earlier story left in ``home``, and only that; :class:`DemoError` if it still runs."""
     try:
         with FileLock(Layout(home).lock, timeout=0):
             for name in _STATE:
