@@ -8,7 +8,7 @@ SHELL := bash
 VENV := .venv
 BIN := $(VENV)/bin
 STAMPS := $(VENV)/stamps
-LOCK := requirements.lock
+LOCK := requirements-dev.lock
 
 # The first Python that will do; `make setup PYTHON=/path/to/python` names another.
 SUPPORTED := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 13))
@@ -110,10 +110,12 @@ format: $(STAMPS)/project ## Bring the code into its form
 
 # --- Upkeep ---
 
+COMPILE := pip compile --quiet --universal --generate-hashes --no-emit-index-url --custom-compile-command 'make lock'
+
 .PHONY: lock
-lock: $(STAMPS)/uv ## Resolve the dependencies of pyproject.toml anew into the hashed lock
-	@$(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --no-emit-index-url \
-		--custom-compile-command 'make lock' --group dev pyproject.toml -o $(LOCK)
+lock: $(STAMPS)/uv ## Resolve the dependencies of pyproject.toml anew into the hashed locks: images', and developers'
+	@$(BIN)/uv $(COMPILE) --upgrade pyproject.toml -o requirements.lock
+	@$(BIN)/uv $(COMPILE) --upgrade --group dev -c requirements.lock pyproject.toml -o $(LOCK)
 
 .PHONY: clean
 clean: ## Delete the state of embedded systems, and caches

@@ -6,6 +6,7 @@ import asyncio
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import faust
@@ -14,7 +15,7 @@ from aiokafka.errors import KafkaError
 from faust.exceptions import ProducerSendError
 from pydantic import TypeAdapter
 
-from control_plane import events, logs
+from control_plane import events, logs, storage
 from control_plane.decisions import (
     Batch,
     Launch,
@@ -141,16 +142,17 @@ def effects(servers: Servers, settings: ControlPlane, home: Path) -> Effects:
 def _launchers(
     servers: Servers, settings: ControlPlane, home: Path
 ) -> tuple[TrainingLauncher, RolloutLauncher]:
-    environment, deadline_s = servers.environment(), settings.training_deadline_s
+    deadline_s = settings.training_deadline_s
     if settings.launcher == "local":
-        trainings = LocalTrainingLauncher(home, settings.training_command, deadline_s, environment)
+        trainings = LocalTrainingLauncher(home, settings.training_command, deadline_s, servers.environment())
         return trainings, LocalRolloutLauncher(servers.kafka_bootstrap_servers)
     # Only here: its client takes 30 MB, of which the embedded system has no use.
     from control_plane.launchers import kubernetes  # noqa: PLC0415
 
     chosen = load(Kubernetes)
+    keep_log = partial(storage.keep_log, servers.hdfs_url)
     return (
-        kubernetes.KubernetesTrainingLauncher(chosen, deadline_s, environment),
+        kubernetes.KubernetesTrainingLauncher(chosen, deadline_s, keep_log),
         kubernetes.KubernetesRolloutLauncher(chosen),
     )
 

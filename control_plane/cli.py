@@ -6,6 +6,7 @@ Imports are in the commands, so that ``pipelines --help`` does not wait for Kafk
 from __future__ import annotations
 
 import sys
+from enum import StrEnum
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -143,6 +144,26 @@ def control_plane() -> None:
     from control_plane.app import run
 
     run()
+
+
+class Server(StrEnum):
+    """The servers that ``pipelines server`` runs."""
+
+    KAFKA = "kafka"
+    HDFS_NAMENODE = "hdfs-namenode"
+    HDFS_DATANODE = "hdfs-datanode"
+    MLFLOW = "mlflow"
+
+
+@app.command()
+def server(name: Annotated[Server, typer.Argument(help="Which one.")]) -> None:
+    """Run one of the servers that the system needs in a container of its own.
+
+    Example: SERVER_HOST=kafka pipelines server kafka
+    """
+    from control_plane.sandbox.container import run
+
+    run(name)
 
 
 @app.command()

@@ -144,7 +144,7 @@ def _attempted(state: Trainings, name: str) -> tuple[Trainings, Publish]:
 
 
 def on_training_failure(
-    started: TrainingStarted, reason: str, seconds: float | None, attempts: int
+    started: TrainingStarted, reason: str, seconds: float | None, attempts: int, logs: str | None = None
 ) -> TrainingFailed:
     """Return what to publish of a failed attempt: the last of ``attempts`` is final."""
     return TrainingFailed(
@@ -153,6 +153,7 @@ def on_training_failure(
         reason=reason,
         final=started.attempt >= attempts,
         seconds=seconds,
+        logs=logs,
     )
 
 

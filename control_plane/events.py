@@ -86,21 +86,23 @@ class TrainingStarted(TrainingEvent):
 
 
 class TrainingSucceeded(TrainingEvent):
-    """An attempt ended with a registered model."""
+    """An attempt ended with a registered model; ``logs`` says where its log is kept."""
 
     type: ClassVar[str] = "training.succeeded"
     run_id: str
     version: int
     seconds: float
+    logs: str | None = None
 
 
 class TrainingFailed(TrainingEvent):
-    """An attempt failed; ``final`` when there will not be another."""
+    """An attempt failed; ``final`` when there will not be another. ``logs`` says where its log is kept."""
 
     type: ClassVar[str] = "training.failed"
     reason: str
     final: bool
     seconds: float | None = None
+    logs: str | None = None
 
 
 class ModelEvent(Event):

@@ -64,7 +64,7 @@ async def follow_training(
     if model := await persist(registry.trained_by, started.job):
         return _succeeded(started, model, end)
     reason = end.reason or f"the job ended well and registered no model with the tag of {started.job}"
-    return on_training_failure(started, reason, end.seconds, attempts)
+    return on_training_failure(started, reason, end.seconds, attempts, end.logs)
 
 
 async def _ended(launcher: TrainingLauncher, started: TrainingStarted) -> JobEnd:
@@ -80,6 +80,7 @@ def _succeeded(started: TrainingStarted, model: ModelVersion, end: JobEnd) -> Tr
         run_id=model.run_id,
         version=model.version,
         seconds=end.seconds or 0.0,
+        logs=end.logs,
     )
 
 

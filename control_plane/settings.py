@@ -112,16 +112,6 @@ class Kubernetes(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="k8s_")
 
     namespace: str = "pipelines"
-    image_pull_policy: str = Field("IfNotPresent", pattern="^(IfNotPresent|Always|Never)$")
-    training_image: str = "car-price-pipelines:latest"
-    training_command: list[str] = Field(
-        ["python", "-m", "spark_apps.training", "--batch={batch}", "--attempt={attempt}"], min_length=1
-    )
-    training_service_account: str = "training"
-    training_user: int = Field(10001, ge=1, description="the user id of the training's pod")
-    training_cpu: str = "2"
-    training_memory: str = "3Gi"
-    training_config_maps: list[str] = Field([], description="whose entries become the training's environment")
-    keep_jobs_s: int = Field(86400, ge=0, description="how long an ended Job can be looked at")
+    training_template: str = Field("training", description="the suspended CronJob that trainings are made of")
     serving_deployment: str = "serving"
     serving_container: str = "serving"

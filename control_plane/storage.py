@@ -1,4 +1,4 @@
-"""HDFS, as far as the control plane needs it: which batches have landed."""
+"""HDFS, as far as the control plane needs it: which batches have landed, and where logs of jobs are kept."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from hdfs import HdfsError, InsecureClient
 
 BATCHES = "/batches"
 COMPLETE = "_SUCCESS"
+LOGS = "/logs"
 
 _TIMEOUT_S = 30.0
 
@@ -49,3 +50,13 @@ def _landed(client: Any, name: str) -> LandedBatch | None:
     # As Hadoop and Spark see it: what begins with an underscore or a dot is no data.
     data = [status["length"] for file, status in files.items() if file[0] not in "._"]
     return LandedBatch(name, path, len(data), sum(data), files[COMPLETE]["modificationTime"])
+
+
+def keep_log(hdfs_url: str, job: str, log: bytes) -> str:
+    """Write a job's log to ``/logs`` and return its path; an earlier one of the job is replaced."""
+    path = f"{LOGS}/{job}.log"
+    try:
+        InsecureClient(hdfs_url, timeout=_TIMEOUT_S).write(path, log, overwrite=True)
+    except (HdfsError, requests.RequestException) as error:
+        raise StorageUnavailableError(f"HDFS at {hdfs_url} did not answer: {error}") from error
+    return path

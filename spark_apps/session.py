@@ -16,7 +16,7 @@ from pyspark.sql import SparkSession
 
 from control_plane.sandbox import class_data
 from control_plane.settings import load
-from spark_apps import jars
+from spark_apps import executors, jars
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,10 +32,18 @@ class SparkUnavailableError(RuntimeError):
 
 
 class SparkSettings(BaseSettings):
-    """Where Spark runs: in this process's own JVM unless SPARK_MASTER names a cluster."""
+    """Where Spark runs: in this process's own JVM unless SPARK_MASTER names a cluster.
+
+    ``k8s://https://kubernetes.default.svc`` is the cluster that this pod is in (``spark_apps.executors``).
+    """
 
     spark_master: str | None = None
     spark_ui: bool = False
+
+    @property
+    def on_kubernetes(self) -> bool:
+        """Whether executors are pods of their own."""
+        return (self.spark_master or "").startswith(executors.MASTER)
 
 
 def spark_session(
@@ -52,6 +60,8 @@ def spark_session(
     os.environ.setdefault("SPARK_LAUNCHER_OPTS", "-XX:-UsePerfData -XX:TieredStopAtLevel=1")  # of its script
     os.environ["SPARK_LOCAL_DIRS"] = str(scratch)  # the option spark.local.dir does the same with a warning
     options = _merged(defaults(scratch, memory, java, ui=settings.spark_ui), conf or {})
+    if settings.on_kubernetes:
+        options = executors.options(executors.settings(), executor_java_options(java)) | options
     if settings.spark_master is None:
         os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
         options = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"} | options
@@ -68,17 +78,28 @@ def end_session(session: SparkSession, timeout_s: float = STOP_TIMEOUT_S) -> Non
     _clean_up(session, _scratch(session), timeout_s)
 
 
+def executor_java_options(java: Path) -> str:
+    """Return what the JVMs of executors are told."""
+    return " ".join((*_lean(java), f"-Dlog4j2.configurationFile={_LOGGING.as_uri()}", "-Duser.timezone=UTC"))
+
+
+def _lean(java: Path) -> tuple[str, ...]:
+    return (
+        "-XX:+UseSerialGC",  # small heaps: less memory and a quicker start than G1
+        "-XX:-UsePerfData",  # else a file in /tmp/hsperfdata_<user>
+        *class_data.use(jars.class_archive(java)),
+    )
+
+
 def defaults(scratch: Path, memory: str, java: Path, *, ui: bool = False) -> dict[str, str]:
     """Return the options that every app shares."""
     java_options = (
-        "-XX:+UseSerialGC",  # small heaps: less memory and a quicker start than G1
-        "-XX:-UsePerfData",  # else a file in /tmp/hsperfdata_<user>
+        *_lean(java),
         f"-XX:ErrorFile={scratch}/hs_err_%p.log",
         f"-Djava.io.tmpdir={scratch}",
         f"-Dderby.system.home={scratch}",
         f"-Dlog4j2.configurationFile={_LOGGING.as_uri()}",
         "-Duser.timezone=UTC",
-        *class_data.use(jars.class_archive(java)),
     )
     return {
         _SCRATCH: str(scratch),

@@ -25,10 +25,11 @@ class LaunchRefusedError(RuntimeError):
 
 @dataclass(frozen=True)
 class JobEnd:
-    """How a job ended: ``reason`` says why it failed and is null when it did not."""
+    """How a job ended: ``reason`` says why it failed, null if it did not; ``logs`` where its log is kept."""
 
     reason: str | None
     seconds: float | None
+    logs: str | None = None
 
 
 class TrainingLauncher(Protocol):

@@ -1,23 +1,25 @@
 """Trainings as Jobs, and rollouts as ``kubectl rollout restart`` does them.
 
-What the control plane's service account needs in its namespace: ``create``, ``get``, ``list`` and ``watch``
-of ``jobs``, ``list`` of ``pods``, ``get``, ``list``, ``watch`` and ``patch`` of ``deployments``.
+What a training's pod looks like is said in a manifest, not here: a suspended CronJob is the template, as with
+``kubectl create job --from=cronjob/training``. The control plane's Role says what it may do with all this.
 """
 
 from __future__ import annotations
 
+import copy
 import json
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import urllib3
 from kubernetes import client, config, watch
 
+from control_plane import storage
 from control_plane.launchers.base import JobEnd, LauncherUnavailableError, LaunchRefusedError, job_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from control_plane.events import RolloutStarted, TrainingStarted
     from control_plane.settings import Kubernetes
@@ -27,11 +29,14 @@ ROLLOUT_ANNOTATION = "pipelines/rollout"
 RESTARTED_ANNOTATION = "kubectl.kubernetes.io/restartedAt"
 MODEL_VERSION = "MODEL_VERSION"
 
+Manifest: TypeAlias = dict[str, Any]
+
 _TIMEOUT_S = 30
 _ALREADY_THERE = 409
 _NOT_THERE = 404
 _INVALID = {400, 422}
-_TERMINATION_LOG = "/dev/termination-log"  # Kubernetes' own default
+_LOG_LINES = 20_000
+_CRASHES = 3  # of one container, after which a version is taken for one that does not start
 
 
 @contextmanager
@@ -54,20 +59,25 @@ def _message(error: client.ApiException) -> str:
 
 
 class KubernetesTrainingLauncher:
-    """Each attempt is a Job whose name follows from batch and attempt, with one pod that is tried once."""
+    """Each attempt is a Job whose name follows from batch and attempt, with one pod that is tried once.
 
-    def __init__(self, settings: Kubernetes, deadline_s: float, environment: Mapping[str, str]) -> None:
+    ``keep_log`` is given a job's name and the log of its pod, and returns where it put that.
+    """
+
+    def __init__(
+        self, settings: Kubernetes, deadline_s: float, keep_log: Callable[[str, bytes], str]
+    ) -> None:
         config.load_config()
         self._settings = settings
         self._deadline_s = deadline_s
-        self._environment = environment
+        self._keep_log = keep_log
         self._jobs = client.BatchV1Api()
         self._pods = client.CoreV1Api()
 
     def submit(self, started: TrainingStarted) -> None:
         """Create the Job; one of this name that is there already is met."""
-        manifest = job_manifest(started, self._settings, self._deadline_s, self._environment)
         with _asking():
+            manifest = job_manifest(started, self._template(), self._deadline_s)
             try:
                 self._jobs.create_namespaced_job(
                     self._settings.namespace, manifest, _request_timeout=_TIMEOUT_S
@@ -75,6 +85,17 @@ class KubernetesTrainingLauncher:
             except client.ApiException as error:
                 if error.status != _ALREADY_THERE:
                     raise
+
+    def _template(self) -> Manifest:
+        # Read as it is: the client's classes would drop the fields that they do not know.
+        answer = self._jobs.read_namespaced_cron_job(
+            self._settings.training_template,
+            self._settings.namespace,
+            _preload_content=False,
+            _request_timeout=_TIMEOUT_S,
+        )
+        found: Manifest = json.loads(answer.data)["spec"]["jobTemplate"]
+        return found
 
     def wait(self, started: TrainingStarted, seconds: float) -> JobEnd | None:
         """Return how the Job ended; one that is gone was deleted, or is kept no longer."""
@@ -106,84 +127,73 @@ class KubernetesTrainingLauncher:
             if condition.status == "True" and condition.type in {"Complete", "Failed"}:
                 begun = job.status.start_time
                 seconds = (condition.last_transition_time - begun).total_seconds() if begun else None
-                return JobEnd(self._reason(job, condition) if condition.type == "Failed" else None, seconds)
+                pods = self._pods_of(job.metadata.name)
+                reason = self._reason(pods, condition) if condition.type == "Failed" else None
+                return JobEnd(reason, seconds, self._log(job.metadata.name, pods))
         return None
 
-    def _reason(self, job: Any, condition: Any) -> str:
+    def _pods_of(self, job: str) -> list[Any]:
+        found = self._pods.list_namespaced_pod(
+            self._settings.namespace, label_selector=f"job-name={job}", _request_timeout=_TIMEOUT_S
+        )
+        return list(found.items)
+
+    def _reason(self, pods: list[Any], condition: Any) -> str:
         if condition.reason == "DeadlineExceeded":
             return f"not done after {self._deadline_s:g} s"
-        pods = self._pods.list_namespaced_pod(
-            self._settings.namespace,
-            label_selector=f"job-name={job.metadata.name}",
-            _request_timeout=_TIMEOUT_S,
-        )
-        for status in (status for pod in pods.items for status in pod.status.container_statuses or []):
-            if ended := status.state.terminated:
-                return (ended.message or "").strip() or f"{ended.reason}, exit code {ended.exit_code}"
-        return str(condition.message)
+        return next(filter(None, map(_last_words, pods)), str(condition.message))
+
+    def _log(self, job: str, pods: list[Any]) -> str | None:
+        """Keep the pod's log, which goes with the pod when the Job is cleaned up."""
+        for pod in pods:
+            try:
+                answer = self._pods.read_namespaced_pod_log(
+                    pod.metadata.name,
+                    self._settings.namespace,
+                    tail_lines=_LOG_LINES,
+                    _preload_content=False,
+                    _request_timeout=_TIMEOUT_S,
+                )
+                return self._keep_log(job, answer.data)
+            except client.ApiException as error:
+                if error.status not in {*_INVALID, _NOT_THERE}:  # of a pod that never ran there is none
+                    raise
+            except storage.StorageUnavailableError as error:
+                raise LauncherUnavailableError(str(error)) from error
+        return None
 
 
-def job_manifest(
-    started: TrainingStarted, settings: Kubernetes, deadline_s: float, environment: Mapping[str, str]
-) -> dict[str, Any]:
-    """Return the attempt's Job, whose pod passes the Pod Security level ``restricted``."""
-    labels = {"app.kubernetes.io/name": "training", "app.kubernetes.io/part-of": "car-price-pipelines"}
-    filled = (
-        part.replace("{batch}", started.batch).replace("{attempt}", str(started.attempt))
-        for part in settings.training_command
-    )
-    container = {
-        "name": "training",
-        "image": settings.training_image,
-        "imagePullPolicy": settings.image_pull_policy,
-        # Kubernetes expands $(NAME) in a command, and a batch may be called so.
-        "command": [part.replace("$(", "$$(") for part in filled],
-        "env": [
-            {"name": name, "value": value}
-            for name, value in {**environment, "TERMINATION_MESSAGE_PATH": _TERMINATION_LOG}.items()
-        ],
-        "envFrom": [{"configMapRef": {"name": name}} for name in settings.training_config_maps],
-        "resources": {
-            "requests": {"cpu": settings.training_cpu, "memory": settings.training_memory},
-            "limits": {"memory": settings.training_memory},
-        },
-        "terminationMessagePath": _TERMINATION_LOG,
-        # A job that was killed had no time to say why; the end of its log does.
-        "terminationMessagePolicy": "FallbackToLogsOnError",
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
-        "volumeMounts": [{"name": "scratch", "mountPath": "/tmp"}],  # noqa: S108 - the pod's own
+def _last_words(pod: Any) -> str | None:
+    """Return what the pod's container said when it ended last, or how it ended."""
+    for status in pod.status.container_statuses or []:
+        ended = status.state.terminated or (status.last_state and status.last_state.terminated)
+        if ended:
+            return (ended.message or "").strip() or f"{ended.reason}, exit code {ended.exit_code}"
+    return None
+
+
+def job_manifest(started: TrainingStarted, template: Manifest, deadline_s: float) -> Manifest:
+    """Return the attempt's Job: the template with a name, a deadline and what to train on.
+
+    The first container gets BATCH and ATTEMPT, which its arguments name, and IMAGE, its own for executors.
+    """
+    job = copy.deepcopy(template)
+    metadata = job.setdefault("metadata", {})
+    metadata["name"] = job_name(started)
+    metadata.setdefault("annotations", {})[BATCH_ANNOTATION] = started.batch
+    job["spec"] |= {
+        "backoffLimit": 0,  # another try is an attempt of its own, which the log tells of
+        "activeDeadlineSeconds": max(1, round(deadline_s)),
     }
-    pod = {
-        "restartPolicy": "Never",
-        "serviceAccountName": settings.training_service_account,
-        "automountServiceAccountToken": False,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": settings.training_user,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "containers": [container],
-        "volumes": [{"name": "scratch", "emptyDir": {}}],
-    }
-    return {
-        "apiVersion": "batch/v1",
-        "kind": "Job",
-        "metadata": {
-            "name": job_name(started),
-            "labels": labels,
-            "annotations": {BATCH_ANNOTATION: started.batch},
-        },
-        "spec": {
-            "backoffLimit": 0,  # another try is an attempt of its own, which the log tells of
-            "activeDeadlineSeconds": max(1, round(deadline_s)),
-            "ttlSecondsAfterFinished": settings.keep_jobs_s,
-            "template": {"metadata": {"labels": labels}, "spec": pod},
-        },
-    }
+    container = job["spec"]["template"]["spec"]["containers"][0]
+    # Kubernetes expands $(NAME) in a value, and a batch may be called so.
+    batch = started.batch.replace("$(", "$$(")
+    told = {"BATCH": batch, "ATTEMPT": str(started.attempt), "IMAGE": container["image"]}
+    container["env"] = [
+        *({"name": name, "value": value} for name, value in told.items()),
+        *container.get("env", []),
+    ]
+    return job
 
 
 class KubernetesRolloutLauncher:
@@ -193,6 +203,7 @@ class KubernetesRolloutLauncher:
         config.load_config()
         self._settings = settings
         self._deployments = client.AppsV1Api()
+        self._pods = client.CoreV1Api()
 
     def start(self, rollout: RolloutStarted) -> None:
         """Name the version in the pod template, unless this rollout has done so before."""
@@ -203,16 +214,15 @@ class KubernetesRolloutLauncher:
         deployment = self._read()
         if _complete(deployment):
             return datetime.now(UTC)
-        if stuck := _stuck(deployment):
+        if stuck := _stuck(deployment) or self._crashing(deployment, rollout):
             raise LaunchRefusedError(f"the rollout of version {rollout.version} is stuck: {stuck}")
         with _asking():
             self._await_change(deployment, seconds)
         return None
 
     def go_back(self, rollout: RolloutStarted) -> None:
-        """Name the version that served before; the very first has none and is left as it is."""
-        if rollout.replaces is not None:
-            self._patch(rollout.replaces, f"{rollout.rollout}-back")
+        """Name the version that served before; before the very first one, servers wait for one."""
+        self._patch(rollout.replaces, f"{rollout.rollout}-back")
 
     def _read(self) -> Any:
         with _asking():
@@ -220,11 +230,25 @@ class KubernetesRolloutLauncher:
                 self._settings.serving_deployment, self._settings.namespace, _request_timeout=_TIMEOUT_S
             )
 
-    def _patch(self, version: int, rollout: str) -> None:
+    def _crashing(self, deployment: Any, rollout: RolloutStarted) -> str | None:
+        """Return the last words of a new pod that has crashed again and again."""
+        labels = ",".join(f"{name}={value}" for name, value in deployment.spec.selector.match_labels.items())
+        with _asking():
+            pods = self._pods.list_namespaced_pod(
+                self._settings.namespace, label_selector=labels, _request_timeout=_TIMEOUT_S
+            )
+        for pod in pods.items:
+            ours = (pod.metadata.annotations or {}).get(ROLLOUT_ANNOTATION) == str(rollout.rollout)
+            crashes = sum(status.restart_count for status in pod.status.container_statuses or [])
+            if ours and crashes >= _CRASHES:
+                return f"{pod.metadata.name} has crashed {crashes} times, {_last_words(pod)}"
+        return None
+
+    def _patch(self, version: int | None, rollout: str) -> None:
         annotations = self._read().spec.template.metadata.annotations or {}
         if annotations.get(ROLLOUT_ANNOTATION) == rollout:
             return
-        pinned = {"name": MODEL_VERSION, "value": str(version)}
+        pinned = {"name": MODEL_VERSION} | ({"value": str(version)} if version else {"$patch": "delete"})
         template = {
             "metadata": {
                 "annotations": {

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -67,17 +68,20 @@ class LocalTrainingLauncher:
             runner.wait(_SUBMIT_TIMEOUT_S)
         with FileLock(folder / job_runner.LOCK):
             if end := _ended(folder):
-                return end
+                return replace(end, logs=str(self._log(folder)))
             job_runner.end_leftovers(folder)
-        return JobEnd(reason=f"the runner of {folder.name} was killed", seconds=None)
+        return JobEnd(f"the runner of {folder.name} was killed", None, str(self._log(folder)))
 
     def _folder(self, started: TrainingStarted) -> Path:
         folder = self._home / "jobs" / job_name(started)
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
+    def _log(self, folder: Path) -> Path:
+        return self._home / "logs" / f"{folder.name}.log"
+
     def _spawn(self, started: TrainingStarted, folder: Path) -> subprocess.Popen[bytes]:
-        log = self._home / "logs" / f"{folder.name}.log"
+        log = self._log(folder)
         log.parent.mkdir(parents=True, exist_ok=True)
         filled = [_filled(part, started) for part in self._command]
         runner = [sys.executable, "-m", "control_plane.launchers.job_runner"]

@@ -13,7 +13,7 @@ from hdfs.util import HdfsError
 from control_plane.sandbox import class_data
 from control_plane.sandbox.artifacts import HADOOP
 from control_plane.sandbox.jvm import Program
-from control_plane.sandbox.machine import HOST
+from control_plane.sandbox.machine import Host
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,20 +36,24 @@ class Hdfs:
     name = "hdfs"
     ports = ("hdfs", "hdfs_rpc", "hdfs_data", "hdfs_data_http", "hdfs_data_ipc")
 
-    def __init__(self, jvm: Jvm, ports: Mapping[str, int]) -> None:
+    def __init__(
+        self, jvm: Jvm, ports: Mapping[str, int], names: Host | None = None, data: Host | None = None
+    ) -> None:
         self._jvm = jvm
+        self._name_host = names or Host()
+        self._data_host = data or Host()
         self._ports = ports
         self._names = jvm.layout.data("hdfs-names")
         self._blocks = jvm.layout.data("hdfs-blocks")
-        self.url = f"http://{HOST}:{ports['hdfs']}"
+        self.url = f"http://{self._name_host.name}:{ports['hdfs']}"
         self._format: ManagedProcess | None = None
-        self._name_node = jvm.server(name_node(), *self._options())
-        self._data_node = jvm.server(data_node(), *self._options())
+        self.name_node = jvm.server(name_node(), *self._options())
+        self.data_node = jvm.server(data_node(), *self._options())
 
     @property
     def processes(self) -> list[ManagedProcess]:
         """What runs now, or may."""
-        return [*([self._format] if self._format else []), self._data_node, self._name_node]
+        return [*([self._format] if self._format else []), self.data_node, self.name_node]
 
     def prepare(self) -> None:
         """Begin to format a fresh home's name folder."""
@@ -61,21 +65,25 @@ class Hdfs:
 
     def start(self, timeout_s: float) -> None:
         """Start both nodes, once the folder is formatted."""
+        self.wait_until_formatted(timeout_s)
+        self.name_node.start()
+        self.data_node.start()
+
+    def wait_until_formatted(self, timeout_s: float) -> None:
+        """Wait for what :meth:`prepare` began."""
         if self._format:
             self._format.wait_until_done(timeout_s)
             self._format = None
-        self._name_node.start()
-        self._data_node.start()
 
     def wait_until_ready(self, timeout_s: float) -> None:
         """Wait until the NameNode knows its DataNode and has left safe mode; make the standing folders."""
-        self._name_node.wait_until_ready(self._has_data_node, timeout_s)
+        self.name_node.wait_until_ready(self._has_data_node, timeout_s)
         client = InsecureClient(self.url, user="hdfs", timeout=timeout_s)
-        self._name_node.wait_until_ready(lambda: _folders_exist(client), timeout_s)
+        self.name_node.wait_until_ready(lambda: _folders_exist(client), timeout_s)
 
     def _has_data_node(self) -> bool:
-        if self._data_node.poll() is not None:  # it says why in its own log: report it as what failed
-            self._data_node.wait_until_ready(lambda: False, timeout_s=0)
+        if self.data_node.poll() is not None:  # it says why in its own log: report it as what failed
+            self.data_node.wait_until_ready(lambda: False, timeout_s=0)
         try:
             answer = requests.get(f"{self.url}/jmx", params={"qry": _LIVE_NODES}, timeout=2)
             beans = answer.json()["beans"]
@@ -84,19 +92,23 @@ class Hdfs:
         return bool(beans) and int(beans[0].get("NumLiveDataNodes", 0)) > 0
 
     def _properties(self) -> dict[str, object]:
-        def at(port: str) -> str:
-            return f"{HOST}:{self._ports[port]}"
+        names, data = self._name_host, self._data_host
+
+        def at(host: str, port: str) -> str:
+            return f"{host}:{self._ports[port]}"
 
         return {
-            "fs.defaultFS": f"hdfs://{at('hdfs_rpc')}",
+            "fs.defaultFS": f"hdfs://{at(names.name, 'hdfs_rpc')}",
+            "dfs.namenode.rpc-bind-host": names.listens,
+            "dfs.namenode.http-bind-host": names.listens,
             "hadoop.tmp.dir": self._jvm.layout.scratch,
             "dfs.namenode.name.dir": self._names.as_uri(),
-            "dfs.namenode.http-address": at("hdfs"),
+            "dfs.namenode.http-address": at(names.name, "hdfs"),
             "dfs.datanode.data.dir": self._blocks.as_uri(),
-            "dfs.datanode.address": at("hdfs_data"),
-            "dfs.datanode.http.address": at("hdfs_data_http"),
-            "dfs.datanode.ipc.address": at("hdfs_data_ipc"),
-            "dfs.datanode.hostname": HOST,
+            "dfs.datanode.address": at(data.listens, "hdfs_data"),
+            "dfs.datanode.http.address": at(data.listens, "hdfs_data_http"),
+            "dfs.datanode.ipc.address": at(data.listens, "hdfs_data_ipc"),
+            "dfs.datanode.hostname": data.name,
             "dfs.namenode.datanode.registration.ip-hostname-check": "false",
             "dfs.permissions.enabled": "false",
             "dfs.replication": 1,

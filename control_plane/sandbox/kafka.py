@@ -11,7 +11,7 @@ from confluent_kafka.admin import AdminClient
 
 from control_plane.sandbox.artifacts import KAFKA
 from control_plane.sandbox.jvm import Program
-from control_plane.sandbox.machine import HOST
+from control_plane.sandbox.machine import HOST, Host
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,19 +30,21 @@ class KafkaBroker:
     name = "kafka"
     ports = ("kafka", "kafka_controller")
 
-    def __init__(self, jvm: Jvm, ports: Mapping[str, int]) -> None:
+    def __init__(self, jvm: Jvm, ports: Mapping[str, int], host: Host | None = None) -> None:
+        host = host or Host()
         self._data = jvm.layout.data("kafka")
         self._config = jvm.layout.config("kafka.properties")
         self._jvm = jvm
-        self.address = f"{HOST}:{ports['kafka']}"
+        self.address = f"{host.name}:{ports['kafka']}"
+        self._listens = f"{host.listens}:{ports['kafka']}"
         self._controller = f"{HOST}:{ports['kafka_controller']}"
         self._format: ManagedProcess | None = None
-        self._broker = jvm.server(BROKER, str(self._config))
+        self.broker = jvm.server(BROKER, str(self._config))
 
     @property
     def processes(self) -> list[ManagedProcess]:
         """What runs now, or may."""
-        return [*([self._format] if self._format else []), self._broker]
+        return [*([self._format] if self._format else []), self.broker]
 
     def prepare(self) -> None:
         """Write the configuration and begin to format a fresh home's log folder."""
@@ -57,15 +59,19 @@ class KafkaBroker:
 
     def start(self, timeout_s: float) -> None:
         """Start the broker, once the folder is formatted."""
+        self.wait_until_formatted(timeout_s)
+        self.broker.start()
+
+    def wait_until_formatted(self, timeout_s: float) -> None:
+        """Wait for what :meth:`prepare` began."""
         if self._format:
             self._format.wait_until_done(timeout_s)
             self._format = None
-        self._broker.start()
 
     def wait_until_ready(self, timeout_s: float) -> None:
         """Wait until the broker answers a client and leads its partitions."""
         client = AdminClient({"bootstrap.servers": self.address, "log_level": 0})
-        self._broker.wait_until_ready(lambda: _answers(client), timeout_s)
+        self.broker.wait_until_ready(lambda: _answers(client), timeout_s)
 
     def _properties(self) -> dict[str, object]:
         return {
@@ -73,7 +79,7 @@ class KafkaBroker:
             "node.id": 1,
             "controller.quorum.voters": f"1@{self._controller}",
             "controller.listener.names": "CONTROLLER",
-            "listeners": f"PLAINTEXT://{self.address},CONTROLLER://{self._controller}",
+            "listeners": f"PLAINTEXT://{self._listens},CONTROLLER://{self._controller}",
             "advertised.listeners": f"PLAINTEXT://{self.address}",
             "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
             "log.dirs": self._data,

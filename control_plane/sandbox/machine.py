@@ -6,6 +6,7 @@ import json
 import random
 import socket
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Host:
+    """The name by which others reach a server, and the address that it listens at."""
+
+    name: str = HOST
+    listens: str = HOST
+
 
 GIB = 1024**3
 MIN_FREE_DISK = 2 * GIB

@@ -1,4 +1,4 @@
-"""An MLflow tracking server and model registry on SQLite, which hands artifacts through."""
+"""An MLflow tracking server and model registry, on SQLite unless told otherwise. It passes artifacts on."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import requests
 
-from control_plane.sandbox.machine import HOST
+from control_plane.sandbox.machine import Host
 from control_plane.sandbox.processes import ManagedProcess
+from control_plane.sandbox.settings import MlflowStores
+from control_plane.settings import load
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,41 +30,44 @@ class MlflowServer:
     name = "mlflow"
     ports = ("mlflow",)
 
-    def __init__(self, layout: Layout, ports: Mapping[str, int], java: Path) -> None:
-        self.url = f"http://{HOST}:{ports['mlflow']}"
+    def __init__(
+        self, layout: Layout, ports: Mapping[str, int], java: Path, host: Host | None = None
+    ) -> None:
+        host = host or Host()
+        self.url = f"http://{host.name}:{ports['mlflow']}"
         folder = layout.data("mlflow")
         options = (
             "--host",
-            HOST,
+            host.listens,
             "--port",
             str(ports["mlflow"]),
             "--log-level",
             "warning",
             "--no-access-log",
         )
-        self._server = ManagedProcess(
+        self.server = ManagedProcess(
             "mlflow",
             [sys.executable, "-m", "uvicorn", *options, "mlflow.server.fastapi_app:app"],
             log_file=layout.log_file("mlflow"),
-            env=layout.environment(java) | _settings(folder),
+            env=layout.environment(java) | _settings(folder, load(MlflowStores)),
             cwd=folder,
         )
 
     @property
     def processes(self) -> list[ManagedProcess]:
         """What runs now, or may."""
-        return [self._server]
+        return [self.server]
 
     def prepare(self) -> None:
         """Start it: it needs no preparation, and is the slowest of the servers."""
-        self._server.start()
+        self.server.start()
 
     def start(self, timeout_s: float) -> None:
         """Do nothing; it was started first."""
 
     def wait_until_ready(self, timeout_s: float) -> None:
         """Wait until a question to its database is answered; the first one makes the tables."""
-        self._server.wait_until_ready(self._answers, timeout_s)
+        self.server.wait_until_ready(self._answers, timeout_s)
 
     def _answers(self) -> bool:
         question = f"{self.url}/api/2.0/mlflow/experiments/search"
@@ -72,14 +77,15 @@ class MlflowServer:
             return False
 
 
-def _settings(folder: Path) -> dict[str, str]:
-    database = f"sqlite:///{folder}/mlflow.db"
+def _settings(folder: Path, stores: MlflowStores) -> dict[str, str]:
+    files = (folder / "artifacts").as_uri()
+    database = stores.backend_store_uri or f"sqlite:///{folder}/mlflow.db"
     (folder / "artifacts").mkdir(exist_ok=True)
     return {
         "_MLFLOW_SERVER_FILE_STORE": database,
         "_MLFLOW_SERVER_REGISTRY_STORE": database,
         "_MLFLOW_SERVER_ARTIFACT_ROOT": "mlflow-artifacts:/",
-        "_MLFLOW_SERVER_ARTIFACT_DESTINATION": (folder / "artifacts").as_uri(),
+        "_MLFLOW_SERVER_ARTIFACT_DESTINATION": stores.artifacts_destination or files,
         "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
         "_MLFLOW_SGI_NAME": "uvicorn",
         "_MLFLOW_SERVER_BOOT_ID": uuid.uuid4().hex,

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import structlog
 
@@ -83,6 +83,12 @@ class ManagedProcess:
         self._spawn()
         if self._restart:
             self.keep_alive()
+
+    def become(self) -> NoReturn:
+        """Replace this very process by it, on the standard output that there is."""
+        if self._cwd:
+            os.chdir(self._cwd)
+        os.execvpe(self.command[0], self.command, self._env or os.environ)  # noqa: S606
 
     def keep_alive(self) -> None:
         """From now on start it again whenever it ends by itself, until it is stopped."""

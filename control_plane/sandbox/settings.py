@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -20,3 +22,23 @@ class SandboxSettings(BaseSettings):
         """Return the ports that were set, by server."""
         ports = {"kafka": self.kafka_port, "hdfs": self.hdfs_port, "mlflow": self.mlflow_port}
         return {name: port for name, port in ports.items() if port is not None}
+
+
+class MlflowStores(BaseSettings):
+    """Where MLflow keeps what it is told, in MLflow's own variables; files of its own unless given."""
+
+    model_config = SettingsConfigDict(env_prefix="mlflow_")
+
+    backend_store_uri: str | None = Field(None, description="a database: postgresql://…")
+    artifacts_destination: str | None = Field(None, description="a store of objects: s3://bucket/folder")
+
+
+class ContainerSettings(BaseSettings):
+    """How a server in a container of its own is found, and where its data is."""
+
+    model_config = SettingsConfigDict(env_prefix="server_")
+
+    home: Path = Path("/var/lib/pipelines")
+    host: str = Field(min_length=1, description="the name by which clients and the other servers reach it")
+    namenode: str = Field("hdfs-namenode", description="the NameNode's name, to a DataNode")
+    start_timeout_s: float = Field(120, gt=0)

@@ -15,8 +15,9 @@ _LAST_WORDS_S = 2.0
 class Announcements:
     """Publishes without waiting: what a server does never hangs on whether the broker hears of it."""
 
-    def __init__(self, bootstrap_servers: str, server: str) -> None:
+    def __init__(self, bootstrap_servers: str, server: str, pod: str | None = None) -> None:
         self._server = server
+        self._pod = pod
         self._producer = Producer({"bootstrap.servers": bootstrap_servers, "linger.ms": 0, "acks": "all"})
 
     def announce(
@@ -28,8 +29,9 @@ class Announcements:
             role=role,
             model_version=model_version,
             epoch=epoch,
-            pid=pids[0],
-            pids=list(pids),
+            pid=None if self._pod else pids[0],
+            pids=[] if self._pod else list(pids),
+            pod=self._pod,
             since=datetime.now(UTC),
         )
         self._producer.produce(topics.CONTROL_SERVERS, key=said.key, value=said.encode())

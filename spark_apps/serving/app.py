@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import socket
+import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import structlog
 from pyspark import SparkContext
 
 from control_plane import logs
 from control_plane.settings import Home, Servers, Topics, load
-from control_plane.topics import LISTINGS
+from control_plane.topics import LISTINGS, ensure_topics
 from spark_apps.serving import preconditions, scratch, warmup
 from spark_apps.serving.announcements import Announcements
 from spark_apps.serving.follower import Follower
@@ -23,10 +24,16 @@ from spark_apps.serving.lifeline import FAILED, Lifeline
 from spark_apps.serving.model import Fetch
 from spark_apps.serving.processes import Process, die_with_parent
 from spark_apps.serving.query import SESSION_CONF, AnswerQuery
-from spark_apps.serving.settings import Pinned, Serving
+from spark_apps.serving.settings import Pinned, Pod, Serving
 from spark_apps.serving.standby import Standby
+from spark_apps.serving.wanted import Following, deference
 from spark_apps.serving.warmup import Warmup
 from spark_apps.session import spark_session
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from spark_apps.serving.leadership import Leadership
 
 log = structlog.get_logger()
 
@@ -35,17 +42,22 @@ def serve(lifeline: Lifeline) -> None:
     """Become a warm standby, wait to lead, and answer until something ends this server."""
     servers, topics, settings = load(Servers), load(Topics), load(Serving)
     kafka = servers.kafka_bootstrap_servers
-    server = settings.server or f"{socket.gethostname()}-{os.getpid()}"
+    pod = load(Pod)
+    server = settings.server or pod.pod_name or f"{socket.gethostname()}-{os.getpid()}"
     structlog.contextvars.bind_contextvars(server=server)
-    leadership = FileLeadership(load(Home).pipelines_home / "serving")
-    announcements = Announcements(kafka, server)
+    announcements = Announcements(kafka, server, pod.pod_name)
+    version = load(Pinned).model_version
+    if version is None and settings.await_rollout:
+        wait_to_be_replaced(announcements, settings.heartbeat, lifeline)
+    leadership = leadership_of(settings, pod, server, kafka, version, lifeline)
     folder = scratch.make(settings.scratch)
     lifeline.at_the_end(leadership.release)
     lifeline.at_the_end(announcements.gone)
     lifeline.at_the_end(partial(shutil.rmtree, folder, ignore_errors=True))
 
     announcements.announce("starting", pids=(os.getpid(),))
-    fetch = Fetch.begin(settings.model, load(Pinned).model_version, folder / "model")
+    fetch = Fetch.begin(settings.model, version, folder / "model")
+    ensure_topics(kafka, topics)
     partitions = preconditions.check(kafka, topics)
     # Twice the partitions: the tasks of a query that was stopped may still be there when the next one begins.
     spark = spark_session("serving", cores=2 * partitions + 1, memory=settings.memory, conf=SESSION_CONF)
@@ -53,7 +65,7 @@ def serve(lifeline: Lifeline) -> None:
     processes = (Process.this(), lifeline.guard(gateway.proc))
     pids = tuple(process.pid for process in processes)
     # Without a version to serve, Spark being up is all there is to be ready with.
-    announcements.announce("starting" if load(Pinned).model_version else "standby", pids=pids)
+    announcements.announce("starting" if version else "standby", pids=pids)
 
     fetched = fetch.result()
     query = AnswerQuery(spark, fetched.load(spark), fetched.version, kafka, folder, settings)
@@ -70,6 +82,8 @@ def serve(lifeline: Lifeline) -> None:
     announcements.announce("standby", model_version=fetched.version, pids=pids)
     log.info("serving.standby", model_version=fetched.version)
 
+    follower.beat(settings.heartbeat)
+
     predecessor = leadership.acquire()
     resume = follower.settle()
     epoch = max(predecessor.epoch if predecessor else 0, follower.epoch) + 1
@@ -81,6 +95,35 @@ def serve(lifeline: Lifeline) -> None:
         announcements.bury(predecessor.server)
     answering.awaitTermination()
     lifeline.leave(FAILED, "query.ended")
+
+
+def leadership_of(
+    settings: Serving, pod: Pod, server: str, kafka: str, version: int | None, lifeline: Lifeline
+) -> Leadership:
+    """Return how this server and the others agree on the one that answers."""
+    if settings.leadership == "file":
+        return FileLeadership(load(Home).pipelines_home / "serving")
+    from spark_apps.serving.lease import LeaseLeadership  # noqa: PLC0415 - its client takes 30 MB
+
+    models = Following(kafka)
+    return LeaseLeadership(
+        pod.pod_namespace,
+        "serving",
+        server,
+        deference=lambda: deference(models.wanted, version),
+        lost=lifeline.failed,
+    )
+
+
+def wait_to_be_replaced(announcements: Announcements, heartbeat: Path | None, lifeline: Lifeline) -> NoReturn:
+    """Stand by without a model until SIGTERM: the first rollout brings servers that have one."""
+    lifeline.at_the_end(announcements.gone)
+    announcements.announce("standby", pids=(os.getpid(),))
+    log.info("serving.awaits_rollout")
+    while True:
+        if heartbeat:
+            heartbeat.touch()
+        time.sleep(1)
 
 
 def main() -> int:

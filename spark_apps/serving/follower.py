@@ -22,9 +22,11 @@ from control_plane.topics import LISTINGS, PREDICTIONS
 from spark_apps.serving.ledger import Marker, PartitionLedger, Resume
 from spark_apps.serving.patience import patiently
 from spark_apps.serving.prices import is_price
+from spark_apps.serving.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from confluent_kafka import Message
 
@@ -87,6 +89,12 @@ class Follower:
         self._held: set[int] = set()
         self._ledgers: dict[int, PartitionLedger] = {}
         self._passed: dict[int, int] = {}
+        self._heartbeat: Path | None = None
+        self._progress = Progress()
+
+    def beat(self, heartbeat: Path | None) -> None:
+        """From now on touch this file, for as long as all is well."""
+        self._heartbeat = heartbeat
 
     def start(self) -> None:
         """Read the marker, begin there, and go on in the background."""
@@ -163,9 +171,17 @@ class Follower:
                     self._forget_answers_to_nothing()
                     self._passed = {p: ledger.marker().listings for p, ledger in self._ledgers.items()}
                     self._keep_marker()
+                    self._beat()
                     due = time.monotonic() + self._every_s
         except Exception as error:  # the thread's border: the server ends with it
             self._failed(error)
+
+    def _beat(self) -> None:
+        listed = sum(self.read.values())
+        waiting = any(ledger.unanswered for ledger in self._ledgers.values())
+        well = self._progress.is_made(listed, sum(self._passed.values()), waiting=waiting)
+        if self._heartbeat and (well or not self._leads):
+            self._heartbeat.touch()
 
     def _step(self, wait_s: float) -> None:
         messages = self._consumer.consume(_BATCH, wait_s)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -21,6 +22,13 @@ class Pinned(BaseSettings):
     model_version: int | None = Field(None, ge=1)
 
 
+class Pod(BaseSettings):
+    """The pod that this server is, where it is one."""
+
+    pod_name: str | None = None
+    pod_namespace: str = "default"
+
+
 class Serving(BaseSettings):
     """How requests are answered."""
 
@@ -35,4 +43,11 @@ class Serving(BaseSettings):
     fetch_wait_ms: int = Field(50, ge=1, le=1000, description="how long the broker may hold an empty fetch")
     warmup_bursts: int = Field(4, ge=1, description="bursts of warm-up requests, at most")
     marker_every_s: float = Field(1, gt=0)
+    leadership: Literal["file", "lease"] = Field("file", description="a lease is one of Kubernetes")
+    await_rollout: bool = Field(
+        False, description="without MODEL_VERSION: wait to be replaced by a server that has it"
+    )
+    heartbeat: Path | None = Field(
+        None, description="a file for probes, touched every second from when the server is ready"
+    )
     scratch: Path = Field(default_factory=_memory_folder, description="checkpoints, temporary files, model")

@@ -10,19 +10,25 @@ import argparse
 import os
 import sys
 import tempfile
+import uuid
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import requests
 import structlog
+from hdfs import HdfsError, InsecureClient
 
 from control_plane import logs
 from control_plane.settings import Servers, SettingsError, load
+from spark_apps import executors
 from spark_apps.listings.reading import BatchError, StorageUnavailableError
-from spark_apps.session import SparkUnavailableError, spark_session
+from spark_apps.session import SparkSettings, SparkUnavailableError, spark_session
 from spark_apps.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from concurrent.futures import Future
 
     from pyspark.sql import SparkSession
@@ -77,8 +83,15 @@ def _run(batch: str, attempt: int) -> int:
     return 1
 
 
-def _spark() -> SparkSession:
+def _settings() -> TrainingSettings:
     settings = load(TrainingSettings)
+    if load(SparkSettings).on_kubernetes:
+        return settings.model_copy(update={"cores": executors.settings().slots})
+    return settings
+
+
+def _spark() -> SparkSession:
+    settings = _settings()
     conf = {
         "spark.scheduler.mode": "FAIR",
         "spark.sql.shuffle.partitions": str(settings.cores),
@@ -95,10 +108,25 @@ def _spark() -> SparkSession:
 def _train(batch: str, attempt: int, starting: Future[SparkSession]) -> None:
     from spark_apps.training.app import Job, train  # noqa: PLC0415  # after MLflow's settings are made
 
-    settings, servers = load(TrainingSettings), load(Servers)
+    settings, servers = _settings(), load(Servers)
     spark = starting.result()
-    with tempfile.TemporaryDirectory(prefix="training-") as scratch:
-        train(spark, servers, settings, Job(batch, attempt), Path(scratch).as_uri())
+    with _scratch(servers) as scratch:
+        train(spark, servers, settings, Job(batch, attempt), scratch)
+
+
+@contextmanager
+def _scratch(servers: Servers) -> Iterator[str]:
+    """Yield a folder that driver and executors see alike: one of HDFS, where executors are elsewhere."""
+    if not load(SparkSettings).on_kubernetes:
+        with tempfile.TemporaryDirectory(prefix="training-") as folder:
+            yield Path(folder).as_uri()
+        return
+    path = f"/tmp/training-{uuid.uuid4().hex}"  # noqa: S108 - of HDFS
+    try:
+        yield f"{servers.hdfs_root}{path}"
+    finally:
+        with suppress(HdfsError, requests.RequestException):  # what is left there does no harm
+            InsecureClient(servers.hdfs_url, timeout=30).delete(path, recursive=True)
 
 
 def _leave_reason(reason: str) -> None:
