@@ -48,20 +48,52 @@ def settings(cluster: Any) -> Iterator[Kubernetes]:
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     core = cluster.CoreV1Api()
     core.create_namespace({"metadata": {"name": namespace, "labels": labels}})
-    core.create_namespaced_service_account(namespace, {"metadata": {"name": "training"}})
-    yield Kubernetes(
-        namespace=namespace, training_image=IMAGE, training_cpu="10m", training_memory="32Mi", keep_jobs_s=60
-    )
+    yield Kubernetes(namespace=namespace)
     core.delete_namespace(namespace)
 
 
-def launcher(settings: Kubernetes, script: str, deadline_s: float = 60) -> KubernetesTrainingLauncher:
+def template(cluster: Any, settings: Kubernetes, script: str, **resources: str) -> Kubernetes:
+    """Make a template of trainings that run ``script``, and return settings that name it."""
+    name = f"training-{uuid.uuid4().hex[:6]}"
+    container = {
+        "name": "training",
+        "image": IMAGE,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["sh", "-c", script, "job", "$(BATCH)", "$(ATTEMPT)"],
+        "env": [{"name": "SERVER", "value": "somewhere"}],
+        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"} | resources},
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+    }
+    pod = {
+        "restartPolicy": "Never",
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": 10001,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [container],
+    }
+    job = {"spec": {"ttlSecondsAfterFinished": 60, "template": {"spec": pod}}}
+    cron_job = {
+        "metadata": {"name": name},
+        "spec": {"suspend": True, "schedule": "0 0 1 1 *", "jobTemplate": job},
+    }
+    cluster.BatchV1Api().create_namespaced_cron_job(settings.namespace, cron_job)
+    return settings.model_copy(update={"training_template": name})
+
+
+def launcher(
+    cluster: Any, settings: Kubernetes, script: str, deadline_s: float = 60, **resources: str
+) -> KubernetesTrainingLauncher:
     from control_plane.launchers.kubernetes import KubernetesTrainingLauncher  # noqa: PLC0415
 
-    chosen = settings.model_copy(
-        update={"training_command": ["sh", "-c", script, "job", "{batch}", "{attempt}"]}
-    )
-    return KubernetesTrainingLauncher(chosen, deadline_s, {"SERVER": "somewhere"})
+    chosen = template(cluster, settings, script, **resources)
+    return KubernetesTrainingLauncher(chosen, deadline_s, lambda _job, log: log.decode())
 
 
 def started(kind: str = "batch") -> TrainingStarted:
@@ -69,9 +101,13 @@ def started(kind: str = "batch") -> TrainingStarted:
 
 
 def run(
-    settings: Kubernetes, script: str, attempt: TrainingStarted | None = None, deadline_s: float = 60
+    cluster: Any,
+    settings: Kubernetes,
+    script: str,
+    attempt: TrainingStarted | None = None,
+    deadline_s: float = 60,
 ) -> JobEnd:
-    attempt, runs = attempt or started(), launcher(settings, script, deadline_s)
+    attempt, runs = attempt or started(), launcher(cluster, settings, script, deadline_s)
     runs.submit(attempt)
     return ended(runs, attempt)
 
@@ -83,42 +119,42 @@ def ended(runs: KubernetesTrainingLauncher, attempt: TrainingStarted) -> JobEnd:
     return end
 
 
-def test_a_job_that_ends_well_has_no_reason(settings):
-    end = run(settings, "exit 0")
+def test_a_job_that_ends_well_has_no_reason(cluster, settings):
+    end = run(cluster, settings, "exit 0")
     assert end.reason is None
     assert end.seconds is not None
 
 
-def test_the_job_gets_batch_attempt_and_servers_under_the_level_restricted(settings):
+def test_the_job_gets_batch_attempt_and_servers_under_the_level_restricted(cluster, settings):
     attempt = started("it's $(SERVER)")
-    script = 'echo "$1 $2 $SERVER $(id -u)" > "$TERMINATION_MESSAGE_PATH"; echo scratch > /tmp/file; exit 1'
-    assert run(settings, script, attempt).reason == f"{attempt.batch} 1 somewhere 10001"
+    script = 'echo "$1 $2 $SERVER $(id -u) $IMAGE" > /dev/termination-log; exit 1'
+    assert run(cluster, settings, script, attempt).reason == f"{attempt.batch} 1 somewhere 10001 {IMAGE}"
 
 
-def test_a_failed_job_says_why_itself(settings):
-    assert run(settings, 'echo no rows > "$TERMINATION_MESSAGE_PATH"; exit 1').reason == "no rows"
+def test_a_failed_job_says_why_itself(cluster, settings):
+    assert run(cluster, settings, "echo no rows > /dev/termination-log; exit 1").reason == "no rows"
 
 
-def test_a_failed_job_that_says_nothing_is_told_by_the_end_of_its_log(settings):
-    assert run(settings, "echo the last words; exit 3").reason == "the last words"
-    assert run(settings, "exit 3").reason == "Error, exit code 3"
+def test_a_failed_job_that_says_nothing_is_told_by_the_end_of_its_log(cluster, settings):
+    assert run(cluster, settings, "echo the last words; exit 3").reason == "the last words"
+    assert run(cluster, settings, "exit 3").reason == "Error, exit code 3"
 
 
-def test_a_job_past_its_deadline_is_ended(settings):
-    assert run(settings, SLEEP, deadline_s=2).reason == "not done after 2 s"
+def test_a_job_past_its_deadline_is_ended(cluster, settings):
+    assert run(cluster, settings, SLEEP, deadline_s=2).reason == "not done after 2 s"
 
 
-def test_a_job_that_runs_or_has_ended_is_met_and_not_started_again(settings, cluster):
-    attempt, runs = started(), launcher(settings, "exit 0")
+def test_a_job_that_runs_or_has_ended_is_met_and_not_started_again(cluster, settings):
+    attempt, runs = started(), launcher(cluster, settings, "exit 0")
     runs.submit(attempt)
     runs.submit(attempt)
     assert ended(runs, attempt).reason is None
-    launcher(settings, "exit 1").submit(attempt)
+    launcher(cluster, settings, "exit 1").submit(attempt)
     assert ended(runs, attempt).reason is None
 
 
-def test_a_deleted_job_is_over(settings, cluster):
-    attempt, runs = started(), launcher(settings, SLEEP)
+def test_a_deleted_job_is_over(cluster, settings):
+    attempt, runs = started(), launcher(cluster, settings, SLEEP)
     runs.submit(attempt)
     assert runs.wait(attempt, 1) is None
     (job,) = [
@@ -130,13 +166,21 @@ def test_a_deleted_job_is_over(settings, cluster):
     assert ended(runs, attempt).reason == f"the Job {job} is gone"
 
 
-def test_a_job_that_cannot_be_is_refused_and_a_missing_namespace_is_worth_another_try(settings):
-    impossible = settings.model_copy(update={"training_memory": "-1Gi"})
-    with pytest.raises(LaunchRefusedError, match="422"):
-        launcher(impossible, "exit 0").submit(started())
-    nowhere = settings.model_copy(update={"namespace": "no-such-namespace"})
-    with pytest.raises(LauncherUnavailableError, match="no-such-namespace"):
-        launcher(nowhere, "exit 0").submit(started())
+def test_a_job_that_cannot_be_is_refused_and_a_missing_namespace_is_worth_another_try(cluster, settings):
+    # A template is checked when it is applied; a deadline is what only the Job itself can get wrong.
+    impossible = launcher(cluster, settings, "exit 0", deadline_s=2**40)
+    with pytest.raises(LaunchRefusedError, match="4"):
+        impossible.submit(started())
+    nowhere = settings.model_copy(update={"training_template": "no-such-template"})
+    from control_plane.launchers.kubernetes import KubernetesTrainingLauncher  # noqa: PLC0415
+
+    with pytest.raises(LauncherUnavailableError, match="no-such-template"):
+        KubernetesTrainingLauncher(nowhere, 60, lambda _job, _log: "").submit(started())
+
+
+def test_the_log_of_a_job_is_kept_and_its_place_told(cluster, settings):
+    end = run(cluster, settings, "echo one; echo two; exit 1")
+    assert end.logs == "one\ntwo\n"
 
 
 @pytest.fixture

@@ -40,6 +40,10 @@ def gone(pid):
         return True
 
 
+def log_of(home: Path) -> str:
+    return str(home / "logs" / "train-b1-1.log")
+
+
 def test_a_job_that_ends_well_has_no_reason(tmp_path):
     end = run(tmp_path, "exit 0")
     assert end.reason is None
@@ -126,7 +130,7 @@ def test_the_job_of_a_killed_runner_is_over_and_nothing_of_it_is_left(tmp_path):
     runs.submit(STARTED)
     pid = int(written(tmp_path / "pid"))
     runner_of(tmp_path).kill()
-    assert runs.wait(STARTED, 30) == JobEnd("the runner of train-b1-1 was killed", None)
+    assert runs.wait(STARTED, 30) == JobEnd("the runner of train-b1-1 was killed", None, log_of(tmp_path))
     assert gone(pid)
 
 
@@ -162,7 +166,7 @@ def test_a_job_ends_with_the_system_it_belongs_to_and_may_run_again(tmp_path, mo
         runs.submit(STARTED)
         pid = int(written(tmp_path / "pid"))
         assert runs.wait(STARTED, 0) is None
-    assert runs.wait(STARTED, 30) == JobEnd("the runner of train-b1-1 was killed", None)
+    assert runs.wait(STARTED, 30) == JobEnd("the runner of train-b1-1 was killed", None, log_of(tmp_path))
     assert gone(pid)
     assert not (tmp_path / "jobs" / "train-b1-1" / job_runner.EXIT).exists()
 
