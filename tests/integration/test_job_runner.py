@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from typing import TYPE_CHECKING
 
 import psutil
 import pytest
@@ -16,6 +17,9 @@ from control_plane.events import TrainingStarted
 from control_plane.launchers import job_runner
 from control_plane.launchers.base import JobEnd, job_name
 from control_plane.launchers.local import LocalTrainingLauncher
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 STARTED = TrainingStarted(batch="b1", attempt=1)
 
