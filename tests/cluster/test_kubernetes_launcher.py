@@ -167,10 +167,10 @@ def test_a_deleted_job_is_over(cluster, settings):
 
 
 def test_a_job_that_cannot_be_is_refused_and_a_missing_namespace_is_worth_another_try(cluster, settings):
-    # A template is checked when it is applied; a deadline is what only the Job itself can get wrong.
-    impossible = launcher(cluster, settings, "exit 0", deadline_s=2**40)
-    with pytest.raises(LaunchRefusedError, match="4"):
-        impossible.submit(started())
+    # A template is checked when it is applied; the batch's name is what only the Job itself can get wrong.
+    endless = TrainingStarted(batch="b" * 300_000, attempt=1)
+    with pytest.raises(LaunchRefusedError, match="422"):
+        launcher(cluster, settings, "exit 0").submit(endless)
     nowhere = settings.model_copy(update={"training_template": "no-such-template"})
     from control_plane.launchers.kubernetes import KubernetesTrainingLauncher  # noqa: PLC0415
 
