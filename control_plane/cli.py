@@ -54,6 +54,11 @@ watch = typer.Typer(
     no_args_is_help=True, help="Publish what has landed in HDFS and MLflow and is not yet known."
 )
 app.add_typer(watch, name="watch")
+simulate = typer.Typer(
+    no_args_is_help=True,
+    help="Play the outside world of a running system: its source of batches, its clients.",
+)
+app.add_typer(simulate, name="simulate")
 
 Every = Annotated[
     float | None, typer.Option(min=0.1, metavar="SECONDS", help="Check again and again; otherwise once.")
@@ -210,6 +215,41 @@ def watch_all(every: Every = None) -> None:
     from control_plane import watchers
 
     watchers.run([watchers.watch_batches, watchers.watch_models], _servers(), every)
+
+
+Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same listings.")]
+
+
+@simulate.command("batch")
+def simulate_batch(
+    batch: Annotated[str, typer.Argument(help="Its name, the folder below /batches in HDFS.")],
+    rows: Annotated[int, typer.Option(min=1, help="How many listings.")] = 4_000,
+    seed: Seed = 1,
+) -> None:
+    """Generate listings with prices and deliver them to HDFS.
+
+    Example: pipelines simulate batch batch-003 --rows 20000 --seed 3
+    """
+    from control_plane.simulator.world import send_batch
+
+    send_batch(_servers(), batch, rows, seed)
+
+
+@simulate.command("traffic")
+def simulate_traffic(
+    rate: Annotated[float, typer.Option(min=0.1, help="Requests a second.")] = 10,
+    seconds: Annotated[float | None, typer.Option(min=0, help="Until SIGTERM unless given.")] = None,
+    price_delay: Annotated[float, typer.Option(min=0, help="Seconds from an answer to its price.")] = 5,
+    rows: Annotated[int, typer.Option(min=1, help="Listings to ask about, over and over.")] = 2_000,
+    seed: Seed = 1,
+) -> None:
+    """Ask for prices, report the real ones later, and print as JSON how the answers came.
+
+    Example: pipelines simulate traffic --rate 50 --seconds 60
+    """
+    from control_plane.simulator.world import send_traffic
+
+    send_traffic(_servers(), rate=rate, seconds=seconds, price_delay_s=price_delay, rows=rows, seed=seed)
 
 
 @app.command()

@@ -1,0 +1,124 @@
+"""The outside world of a running system: a source of batches, clients that ask, managers that tell."""
+
+from __future__ import annotations
+
+import csv
+import json
+import signal
+import sys
+import tempfile
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from control_plane.simulator.batches import deliver
+from control_plane.simulator.generator import generate
+from control_plane.simulator.traffic import Ledger, Traffic, percentiles
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from control_plane.settings import Servers
+
+log = structlog.get_logger()
+
+_REPORT_EVERY_S = 5.0
+
+
+class TrafficError(RuntimeError):
+    """Requests were lost or answered twice; the message says how many."""
+
+
+def send_batch(servers: Servers, batch: str, rows: int, seed: int) -> None:
+    """Generate ``rows`` listings and deliver them to HDFS as ``batch``."""
+    with tempfile.TemporaryDirectory(prefix="batch-") as folder:
+        generate(rows, seed, Path(folder), None)
+        deliver(servers.hdfs_url, Path(folder), batch)
+
+
+def send_traffic(
+    servers: Servers, *, rate: float, seconds: float | None, price_delay_s: float, rows: int, seed: int
+) -> None:
+    """Send requests and prices until SIGTERM, SIGINT or ``seconds`` are over, and print what came of them.
+
+    What is printed is one JSON object, see :func:`report`. Raises :class:`TrafficError` unless each request
+    was answered, and once by the reader's rule.
+    """
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    with tempfile.TemporaryDirectory(prefix="traffic-") as folder:
+        generate(rows, seed, Path(folder), None)
+        with Traffic(
+            servers.kafka_bootstrap_servers,
+            _listings(Path(folder)),
+            rate=rate,
+            price_delay_s=price_delay_s,
+            prefix=f"r-{int(time.time())}",
+        ) as traffic:
+            with _reporting(traffic.ledger):
+                stopped.wait(seconds)
+            traffic.finish()
+    found = report(traffic.ledger, traffic.prices_sent)
+    sys.stdout.write(json.dumps(found) + "\n")
+    if found["lost"] or found["undelivered"]:
+        raise TrafficError(f"{found['lost']} requests were lost, {found['undelivered']} did not reach Kafka")
+
+
+def report(ledger: Ledger, prices: int) -> dict[str, Any]:
+    """Return what became of the requests; latencies in ms, by the broker's clock.
+
+    ``worst`` lists the ten latest answers with when they were asked for (ms since the epoch).
+    """
+    answers = list(ledger.answers.values())
+    worst = sorted(answers, key=lambda answer: -answer.late_ms)[:10]
+    return {
+        "sent": len(ledger.sent),
+        "answered": len(answers),
+        "rejected": sum(answer.status != "predicted" for answer in answers),
+        "repeated": ledger.repeated,
+        "lost": len(ledger.unanswered),
+        "undelivered": ledger.undelivered,
+        "prices": prices,
+        "versions": {
+            str(version): sum(answer.model_version == version for answer in answers)
+            for version in sorted({answer.model_version for answer in answers if answer.model_version})
+        },
+        "epochs": sorted({answer.epoch for answer in answers}),
+        "latency_ms": dict(
+            zip(("p50", "p99", "p99.9", "max"), percentiles(answers, 50, 99, 99.9, 100), strict=True)
+        ),
+        "worst": [{"requested_ms": answer.requested_ms, "late_ms": answer.late_ms} for answer in worst],
+    }
+
+
+def _listings(folder: Path) -> Iterator[dict[str, str]]:
+    for part in sorted(folder.glob("part-*.csv")):
+        with part.open(newline="", encoding="utf-8") as file:
+            yield from (row for row in csv.DictReader(file) if row["price"])
+
+
+@contextmanager
+def _reporting(ledger: Ledger) -> Iterator[None]:
+    """Log every five seconds how the requests are doing."""
+    stopped = threading.Event()
+
+    def tell() -> None:
+        while not stopped.wait(_REPORT_EVERY_S):
+            since = (time.time() - 2 * _REPORT_EVERY_S) * 1000
+            recent = ledger.between(since, time.time() * 1000)
+            worst = max((answer.late_ms for answer in recent), default=None)
+            waiting = len(ledger.sent) - len(ledger.answers)
+            log.info("traffic", sent=len(ledger.sent), waiting=waiting, recent_worst_ms=worst)
+
+    thread = threading.Thread(target=tell, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        thread.join()
