@@ -64,6 +64,8 @@ def options(settings: Executors, java_options: str) -> dict[str, str]:
         "spark.kubernetes.executor.podTemplateContainerName": "executor",
         "spark.kubernetes.executor.request.cores": settings.executor_cpu,
         "spark.kubernetes.executor.disableConfigMap": "true",  # it would hold nothing, and needs a right
+        "spark.kubernetes.driver.ownPersistentVolumeClaim": "false",  # there are none, and it needs a right
+        "spark.kubernetes.driver.reusePersistentVolumeClaim": "false",
         "spark.executor.instances": str(settings.executors),
         "spark.executor.cores": str(settings.executor_cores),
         "spark.executor.memory": settings.executor_memory,

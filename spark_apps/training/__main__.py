@@ -102,6 +102,8 @@ def _spark() -> SparkSession:
         # the plans of wide frames are long, and nobody reads them
         "spark.sql.debug.maxToStringFields": "10",
     }
+    if load(SparkSettings).on_kubernetes:
+        conf["spark.hadoop.fs.defaultFS"] = load(Servers).hdfs_root  # where MLflow takes the model from
     return spark_session("training", cores=settings.cores, memory=settings.memory, conf=conf)
 
 
