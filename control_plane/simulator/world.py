@@ -13,11 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import requests
 import structlog
+from hdfs import HdfsError
 
 from control_plane.simulator.batches import deliver
 from control_plane.simulator.generator import generate
 from control_plane.simulator.traffic import Ledger, Traffic, percentiles
+from control_plane.storage import StorageUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,10 +37,16 @@ class TrafficError(RuntimeError):
 
 
 def send_batch(servers: Servers, batch: str, rows: int, seed: int) -> None:
-    """Generate ``rows`` listings and deliver them to HDFS as ``batch``."""
+    """Generate ``rows`` listings and deliver them to HDFS as ``batch``.
+
+    Raises :class:`control_plane.storage.StorageUnavailableError` when HDFS is away or refuses.
+    """
     with tempfile.TemporaryDirectory(prefix="batch-") as folder:
         generate(rows, seed, Path(folder), None)
-        deliver(servers.hdfs_url, Path(folder), batch)
+        try:
+            deliver(servers.hdfs_url, Path(folder), batch)
+        except (HdfsError, requests.RequestException) as error:
+            raise StorageUnavailableError(f"HDFS at {servers.hdfs_url} did not answer: {error}") from error
 
 
 def send_traffic(
