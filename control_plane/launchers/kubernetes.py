@@ -16,6 +16,7 @@ import urllib3
 from kubernetes import client, config, watch
 
 from control_plane import storage
+from control_plane.cluster import connect
 from control_plane.launchers.base import JobEnd, LauncherUnavailableError, LaunchRefusedError, job_name
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class KubernetesTrainingLauncher:
     def __init__(
         self, settings: Kubernetes, deadline_s: float, keep_log: Callable[[str, bytes], str]
     ) -> None:
-        config.load_config()
+        connect()
         self._settings = settings
         self._deadline_s = deadline_s
         self._keep_log = keep_log
@@ -200,7 +201,7 @@ class KubernetesRolloutLauncher:
     """Patches the pod template of the serving Deployment, so that a restarted pod loads the same version."""
 
     def __init__(self, settings: Kubernetes) -> None:
-        config.load_config()
+        connect()
         self._settings = settings
         self._deployments = client.AppsV1Api()
         self._pods = client.CoreV1Api()

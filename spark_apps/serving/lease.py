@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 import urllib3
-from kubernetes import client, config, watch
+from kubernetes import client, watch
 
+from control_plane.cluster import connect
 from spark_apps.serving.leadership import Leader
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class LeaseLeadership:
         deference: Callable[[], float],
         lost: Callable[[LeaseLostError], object],
     ) -> None:
-        config.load_config()
+        connect()
         configuration = client.Configuration.get_default_copy()
         configuration.retries = False  # a renewal that is late is no use
         self._leases = client.CoordinationV1Api(client.ApiClient(configuration))

@@ -29,20 +29,6 @@ SLEEP = "trap exit TERM; sleep 600 & wait"  # the first process of a container h
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Any:
-    if not os.environ.get("KUBECONFIG"):
-        pytest.skip("KUBECONFIG names no cluster")
-    from kubernetes import client, config  # noqa: PLC0415
-
-    config.load_config()
-    try:
-        client.VersionApi().get_code(_request_timeout=5)
-    except Exception as error:
-        pytest.skip(f"the cluster of KUBECONFIG does not answer: {error}")
-    return client
-
-
-@pytest.fixture(scope="module")
 def settings(cluster: Any) -> Iterator[Kubernetes]:
     namespace = f"test-{uuid.uuid4().hex[:8]}"
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
