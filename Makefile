@@ -96,6 +96,10 @@ test-integration: setup ## Run the tests on real servers
 test-story: setup ## Run the demo as a test: six minutes
 	@$(BIN)/python -m pytest -m story tests/integration/test_demo.py $(PYTEST_FLAGS)
 
+.PHONY: test-cluster
+test-cluster: setup ## Run the whole job on the cluster of KUBECONFIG (see tests/cluster/test_story.py): 20 minutes
+	@$(BIN)/python -m pytest -s -m cluster_story tests/cluster/test_story.py $(PYTEST_FLAGS)
+
 .PHONY: lint
 lint: $(STAMPS)/project ## Check style, form, types and the direction of imports
 	@$(BIN)/ruff check --quiet .

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _REPORT_EVERY_S = 5.0
+_SLOW_MS = 250
 
 
 class TrafficError(RuntimeError):
@@ -81,10 +82,14 @@ def send_traffic(
 def report(ledger: Ledger, prices: int) -> dict[str, Any]:
     """Return what became of the requests; latencies in ms, by the broker's clock.
 
-    ``worst`` lists the ten latest answers with when they were asked for (ms since the epoch).
+    ``slow``: by the second in which it was asked for (since the epoch), the latest answer that came late.
     """
     answers = list(ledger.answers.values())
-    worst = sorted(answers, key=lambda answer: -answer.late_ms)[:10]
+    slow: dict[int, int] = {}
+    for answer in answers:
+        if answer.late_ms >= _SLOW_MS:
+            second = answer.requested_ms // 1000
+            slow[second] = max(answer.late_ms, slow.get(second, 0))
     return {
         "sent": len(ledger.sent),
         "answered": len(answers),
@@ -101,7 +106,7 @@ def report(ledger: Ledger, prices: int) -> dict[str, Any]:
         "latency_ms": dict(
             zip(("p50", "p99", "p99.9", "max"), percentiles(answers, 50, 99, 99.9, 100), strict=True)
         ),
-        "worst": [{"requested_ms": answer.requested_ms, "late_ms": answer.late_ms} for answer in worst],
+        "slow": {str(second): slow[second] for second in sorted(slow)},
     }
 
 
