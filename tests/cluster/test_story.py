@@ -1,8 +1,8 @@
 """The whole story on a real cluster, from an empty namespace, and what must not break it.
 
 Run by ``make test-cluster``. It needs a cluster that has the images of ``k8s/images/build``, no namespace
-``pipelines``, and volumes: a default StorageClass, or CAR_PRICE_VOLUMES, a folder of the (single) node in which
-the test makes them. CAR_PRICE_API_SERVER_PID names the API server's process where the test may pause it.
+``pipelines``, and volumes: a default StorageClass, or CAR_PRICE_VOLUMES, a folder of the (single) node in
+which the test makes them. CAR_PRICE_API_SERVER_PID names the API server's process where it may be paused.
 
 The requests of one client go through all of it. What became of them is looked at once, at the end.
 """
@@ -30,7 +30,6 @@ pytestmark = [pytest.mark.cluster_story, pytest.mark.timeout(1800)]
 
 K8S = Path(__file__).parents[2] / "k8s"
 NAMESPACE = "pipelines"
-IMAGE = "localhost/car-price-pipelines:dev"
 RATE = 50
 ROWS = 4_000
 PATIENCE_S = 600
@@ -129,7 +128,7 @@ class Cluster:
                         "args": ["pipelines", "simulate", *arguments],
                         "envFrom": container["envFrom"],
                         "securityContext": container["securityContext"],
-                        "volumeMounts": [{"name": "scratch", "mountPath": "/tmp"}],
+                        "volumeMounts": [{"name": "scratch", "mountPath": "/tmp"}],  # noqa: S108 - the pod's own
                     }
                 ],
                 "volumes": [{"name": "scratch", "emptyDir": {}}],
@@ -175,7 +174,7 @@ def tell(text: str) -> None:
 
 @contextmanager
 def peak_memory(diary: Diary) -> Iterator[None]:
-    """Measure how much more of this machine's memory is taken, at most; it is the node where it is the test's own."""
+    """Measure how much more of this machine's memory is taken at most: the node's, where they are one."""
     before, stopped = psutil.virtual_memory().available, threading.Event()
 
     def look() -> None:
@@ -199,9 +198,7 @@ def volumes(cluster: Any) -> Iterator[None]:
         yield
         return
     if not (folder := os.environ.get("CAR_PRICE_VOLUMES")):
-        pytest.skip(
-            "the cluster has no default StorageClass, and CAR_PRICE_VOLUMES names no folder of its node"
-        )
+        pytest.skip("the cluster makes no volumes by itself, and CAR_PRICE_VOLUMES names no folder for them")
     core = cluster.CoreV1Api()
     names = [f"car-price-{number}" for number in range(5)]
     for name in names:
@@ -241,7 +238,7 @@ def system(cluster: Any, kubectl: str, volumes: None) -> Iterator[tuple[Cluster,
             here.run("delete", "namespace", NAMESPACE, "--timeout=240s", check=False)
 
 
-def test_the_whole_story_and_no_request_is_lost(system):
+def test_the_whole_story_and_no_request_is_lost(system):  # noqa: PLR0915 - a story
     here, diary = system
 
     tell("the first batch; its training loses an executor")
