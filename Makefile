@@ -97,8 +97,12 @@ test-story: setup ## Run the demo as a test: six minutes
 	@$(BIN)/python -m pytest -m story tests/integration/test_demo.py $(PYTEST_FLAGS)
 
 .PHONY: test-cluster
-test-cluster: setup ## Run the whole job on the cluster of KUBECONFIG (see tests/cluster/test_story.py): 20 minutes
-	@$(BIN)/python -m pytest -s -m cluster_story tests/cluster/test_story.py $(PYTEST_FLAGS)
+test-cluster: setup ## Run the tests on the cluster of KUBECONFIG, the whole job among them: 25 minutes
+	@$(BIN)/python -m pytest -s -m '' tests/cluster $(PYTEST_FLAGS)
+
+.PHONY: images
+images: ## Build the container images; k8s/images/build says what it takes from the environment
+	@k8s/images/build
 
 .PHONY: lint
 lint: $(STAMPS)/project ## Check style, form, types and the direction of imports

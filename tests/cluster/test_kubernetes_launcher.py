@@ -1,12 +1,10 @@
 """The launchers of Kubernetes on a real cluster: that of KUBECONFIG, in a namespace made for the test.
 
-The namespace has the Pod Security level ``restricted``. Any image with a shell does; CLUSTER_TEST_IMAGE names
-another than busybox, where the cluster cannot fetch that.
+The namespace has the Pod Security level ``restricted``. The pods run shell scripts in the project's own image.
 """
 
 from __future__ import annotations
 
-import os
 import time
 import uuid
 from datetime import UTC, datetime
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
 
     from control_plane.launchers.kubernetes import KubernetesTrainingLauncher
 
-IMAGE = os.environ.get("CLUSTER_TEST_IMAGE", "docker.io/library/busybox:stable")
+IMAGE = "localhost/car-price-pipelines:dev"
 PATIENCE_S = 120
 SLEEP = "trap exit TERM; sleep 600 & wait"  # the first process of a container has to ask for its SIGTERM
 
