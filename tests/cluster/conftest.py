@@ -1,7 +1,7 @@
 """What the tests on Kubernetes share. They run on the cluster of KUBECONFIG, and are skipped without one.
 
-The cluster must have the images that ``k8s/images/build`` makes, by the names that this prints. ``.ci/run`` sees
-to all that where the workplace has a cluster.
+The cluster must have the images that ``k8s/images/build`` makes, by the names that this prints. ``.ci/run``
+sees to all that where the workplace has a cluster.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The launchers of Kubernetes on a real cluster: that of KUBECONFIG, in a namespace made for the test.
 
-The namespace has the Pod Security level ``restricted``. The pods run shell scripts in the project's own image.
+The namespace has the Pod Security level ``restricted``; pods run shell scripts in the project's own image.
 """
 
 from __future__ import annotations
