@@ -41,6 +41,15 @@ def test_every_object_is_valid_by_the_schema_of_kubernetes(objects):
         kubernetes_validate.validate(one, KUBERNETES, strict=True)
 
 
+def test_every_component_is_valid_and_explained():
+    for folder in sorted((K8S / "components").iterdir()):
+        assert (folder / "README.md").exists(), folder
+        for file in folder.glob("*.yaml"):
+            if file.name != "kustomization.yaml":
+                for one in yaml.safe_load_all(file.read_text()):
+                    kubernetes_validate.validate(one, KUBERNETES, strict=True)
+
+
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_the_api_server_would_take_it(cluster, kubectl, overlay):
     """All but what lives in the namespace, which a dry run does not make: that is what a real one shows."""
