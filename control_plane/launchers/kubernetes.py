@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import json
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 BATCH_ANNOTATION = "pipelines/batch"
 ROLLOUT_ANNOTATION = "pipelines/rollout"
+BEFORE_ANNOTATION = "pipelines/before"
 RESTARTED_ANNOTATION = "kubectl.kubernetes.io/restartedAt"
 MODEL_VERSION = "MODEL_VERSION"
 
@@ -197,6 +199,31 @@ def job_manifest(started: TrainingStarted, template: Manifest, deadline_s: float
     return job
 
 
+@dataclass(frozen=True)
+class Pinned:
+    """What a rollout writes into the pod template; null is what is not there."""
+
+    version: str | None
+    rollout: str | None
+    restarted: str | None
+
+
+def _pinned(deployment: Any, container: str) -> Pinned:
+    template = deployment.spec.template
+    annotations = template.metadata.annotations or {}
+    version = next(
+        (
+            entry.value
+            for one in template.spec.containers
+            if one.name == container
+            for entry in one.env or []
+            if entry.name == MODEL_VERSION
+        ),
+        None,
+    )
+    return Pinned(version, annotations.get(ROLLOUT_ANNOTATION), annotations.get(RESTARTED_ANNOTATION))
+
+
 class KubernetesRolloutLauncher:
     """Patches the pod template of the serving Deployment, so that a restarted pod loads the same version."""
 
@@ -208,7 +235,15 @@ class KubernetesRolloutLauncher:
 
     def start(self, rollout: RolloutStarted) -> None:
         """Name the version in the pod template, unless this rollout has done so before."""
-        self._patch(rollout.version, f"{rollout.rollout}")
+        deployment = self._read()
+        before = _pinned(deployment, self._settings.serving_container)
+        if before.rollout == str(rollout.rollout):
+            return
+        restarted = datetime.now(UTC).isoformat(timespec="seconds")
+        self._pin(
+            Pinned(str(rollout.version), str(rollout.rollout), restarted),
+            remembered={BEFORE_ANNOTATION: json.dumps(asdict(before))},
+        )
 
     def wait(self, rollout: RolloutStarted, seconds: float) -> datetime | None:
         """Return now if every pod is of the new template and available (as ``rollout status``)."""
@@ -222,8 +257,11 @@ class KubernetesRolloutLauncher:
         return None
 
     def go_back(self, rollout: RolloutStarted) -> None:
-        """Name the version that served before; before the very first one, servers wait for one."""
-        self._patch(rollout.replaces, f"{rollout.rollout}-back")
+        """Give the pod template the form that it had, so that the pods of before are the right ones again."""
+        deployment = self._read()
+        if _pinned(deployment, self._settings.serving_container).rollout == str(rollout.rollout):
+            before = json.loads(deployment.metadata.annotations[BEFORE_ANNOTATION])
+            self._pin(Pinned(**before))
 
     def _read(self) -> Any:
         with _asking():
@@ -245,25 +283,19 @@ class KubernetesRolloutLauncher:
                 return f"{pod.metadata.name} has crashed {crashes} times, {_last_words(pod)}"
         return None
 
-    def _patch(self, version: int | None, rollout: str) -> None:
-        annotations = self._read().spec.template.metadata.annotations or {}
-        if annotations.get(ROLLOUT_ANNOTATION) == rollout:
-            return
-        pinned = {"name": MODEL_VERSION} | ({"value": str(version)} if version else {"$patch": "delete"})
-        template = {
-            "metadata": {
-                "annotations": {
-                    ROLLOUT_ANNOTATION: rollout,
-                    RESTARTED_ANNOTATION: datetime.now(UTC).isoformat(timespec="seconds"),
-                }
-            },
-            "spec": {"containers": [{"name": self._settings.serving_container, "env": [pinned]}]},
+    def _pin(self, pinned: Pinned, remembered: dict[str, str] | None = None) -> None:
+        version = {"value": pinned.version} if pinned.version else {"$patch": "delete"}
+        container = {
+            "name": self._settings.serving_container,
+            "env": [{"name": MODEL_VERSION, **version}],
         }
+        annotations = {ROLLOUT_ANNOTATION: pinned.rollout, RESTARTED_ANNOTATION: pinned.restarted}
+        template = {"metadata": {"annotations": annotations}, "spec": {"containers": [container]}}
         with _asking():
             self._deployments.patch_namespaced_deployment(
                 self._settings.serving_deployment,
                 self._settings.namespace,
-                {"spec": {"template": template}},
+                {"metadata": {"annotations": remembered or {}}, "spec": {"template": template}},
                 _request_timeout=_TIMEOUT_S,
             )
 

@@ -6,6 +6,8 @@ import os
 import signal
 import threading
 import time
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import structlog
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 FAILED = 1
+
+_LONGEST_REASON = 500
 
 
 class Lifeline:
@@ -51,7 +55,10 @@ class Lifeline:
         self._last_acts.append(act)
 
     def failed(self, error: Exception) -> NoReturn:
-        """Leave because of ``error``."""
+        """Leave because of ``error``; where Kubernetes reads why a container ended, it is written down."""
+        if path := os.environ.get("TERMINATION_MESSAGE_PATH"):
+            with suppress(OSError):
+                Path(path).write_text(str(error)[:_LONGEST_REASON], encoding="utf-8")
         self.leave(FAILED, "serving.failed", reason=str(error), exc_info=error)
 
     def leave(self, code: int, event: str, **fields: object) -> NoReturn:

@@ -76,7 +76,8 @@ class Fetch:
         """Wait for the files."""
         output, _ = self.process.communicate()
         if self.process.returncode != 0:
-            raise ModelError("the model could not be fetched; the reason stands above")
+            reason = output.decode(errors="replace").strip()
+            raise ModelError(reason or "the model could not be fetched; the reason stands above")
         return msgspec.json.decode(output, type=Fetched)
 
 
@@ -108,7 +109,7 @@ def _newest(client: object, model: str) -> int:
 
 
 def main() -> int:
-    """Fetch, and print where the files are as JSON."""
+    """Fetch, and print where the files are as JSON, or why there are none."""
     parser = argparse.ArgumentParser(description="Fetch a model version's files from MLflow.")
     parser.add_argument("model")
     parser.add_argument("folder", type=Path)
@@ -121,6 +122,7 @@ def main() -> int:
         found = fetch(arguments.model, arguments.version, arguments.folder)
     except Exception as error:
         log.exception("model.fetch_failed", reason=str(error))
+        sys.stdout.write(str(error))
         return 1
     sys.stdout.write(msgspec.json.encode(found).decode())
     return 0
