@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.cluster_story, pytest.mark.timeout(1800)]
 K8S = Path(__file__).parents[2] / "k8s"
 NAMESPACE = "pipelines"
 RATE = 50
-ROWS = 4_000
+ROWS = 2_500
 PATIENCE_S = 600
 API_SERVER_AWAY_S = 20
 DATA_NODE_UID = 10001
@@ -292,6 +292,7 @@ def test_the_whole_story_and_no_request_is_lost(system):  # noqa: PLR0915 - a st
         diary.note(f"API server away for {API_SERVER_AWAY_S} s")
         with paused(int(process)):
             time.sleep(API_SERVER_AWAY_S)
+        time.sleep(10)  # until the kubelet has told what became of the server that led
         until("the API server", lambda: here.run("get", "lease", "serving", check=False))
         until_two_are_ready(here)
 
