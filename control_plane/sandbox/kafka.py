@@ -51,7 +51,8 @@ class KafkaBroker:
         self._config.write_text("".join(f"{key}={value}\n" for key, value in self._properties().items()))
         if not (self._data / "meta.properties").exists():
             cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-            arguments = ("format", "--cluster-id", cluster_id, "--config", str(self._config))
+            # In one word with its option: one in 64 begins with a dash and would be taken for an option.
+            arguments = ("format", f"--cluster-id={cluster_id}", "--config", str(self._config))
             self._format = self._jvm.tool(
                 BROKER, "kafka.tools.StorageTool", *arguments, heap_mb=_FORMAT_HEAP_MB
             )

@@ -28,12 +28,13 @@ if TYPE_CHECKING:
 
     from pyspark.sql import SparkSession
 
-# A program that keeps a sandbox until it is killed.
+# A program that keeps a sandbox until it is killed. Its Kafka's identifier begins with a dash, as one in 64 does.
 KEEPER = """
-import json, sys, time
+import json, sys, time, uuid
 from pathlib import Path
 from control_plane import logs
 from control_plane.sandbox.sandbox import Sandbox
+uuid.uuid4 = lambda: uuid.UUID(bytes=bytes([0xF8] * 16))
 logs.configure()
 sandbox = Sandbox(Path(sys.argv[1]))
 with sandbox as servers:
