@@ -50,20 +50,24 @@ def test_every_component_is_valid_and_explained():
                     kubernetes_validate.validate(one, KUBERNETES, strict=True)
 
 
-@pytest.mark.parametrize("overlay", OVERLAYS)
-def test_the_api_server_would_take_it(cluster, kubectl, overlay):
-    """All but what lives in the namespace, which a dry run does not make: that is what a real one shows."""
+@pytest.fixture(scope="module")
+def namespace(cluster: Any, kubectl: str) -> Iterator[None]:
+    """The namespace of the manifests, which a dry run does not make, gone again for the tests after these."""
     core = cluster.CoreV1Api()
-    there = {found.metadata.name for found in core.list_namespace().items}
-    if "pipelines" not in there:
-        core.create_namespace({"metadata": {"name": "pipelines"}})
-    try:
-        command = [kubectl, "apply", "--dry-run=server", "-k", str(K8S / "overlays" / overlay)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-    finally:
-        if "pipelines" not in there:
-            core.delete_namespace("pipelines")
+    if "pipelines" in {found.metadata.name for found in core.list_namespace().items}:
+        yield
+        return
+    core.create_namespace({"metadata": {"name": "pipelines"}})
+    yield
+    subprocess.run([kubectl, "delete", "namespace", "pipelines", "--timeout=120s"], check=True)
+
+
+@pytest.mark.usefixtures("namespace")
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_the_api_server_would_take_it(kubectl, overlay):
+    command = [kubectl, "apply", "--dry-run=server", "-k", str(K8S / "overlays" / overlay)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_everything_is_under_the_level_restricted(objects):
