@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
     from pyspark.sql import SparkSession
 
-# A program that keeps a sandbox until it is killed. Its Kafka's identifier begins with a dash, as one in 64 does.
+# A program that keeps a sandbox until it is killed. Its Kafka's identifier begins with a dash, as one in
+# 64 does.
 KEEPER = """
 import json, sys, time, uuid
 from pathlib import Path
