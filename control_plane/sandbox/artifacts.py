@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -87,9 +88,15 @@ def _fetch(coordinates: Sequence[str]) -> list[Path]:
 
 
 def _download(artifact: Artifact) -> Path:
-    """Fetch one jar; one that an interrupted download left half-written is fetched again."""
-    for _ in range(_ATTEMPTS):
-        path = Path(artifact.resolve())
+    """Fetch one jar; again when the network fails, or an interrupted download left it half-written."""
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            path = Path(artifact.resolve())
+        except OSError:
+            if attempt == _ATTEMPTS:
+                raise
+            time.sleep(attempt)
+            continue
         if zipfile.is_zipfile(path):
             return path
         path.unlink()

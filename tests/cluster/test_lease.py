@@ -30,6 +30,10 @@ def namespace(cluster: Any) -> Iterator[str]:
     cluster.CoreV1Api().delete_namespace(name)
 
 
+class ItIsOverError(Exception):
+    """The test has ended; so does a server that still waits."""
+
+
 class Servers:
     """Servers that want one Lease, and what became of them in order."""
 
@@ -38,6 +42,8 @@ class Servers:
         self._namespace = namespace
         self._lease = f"serving-{uuid.uuid4().hex[:6]}"
         self._all: list[LeaseLeadership] = []
+        self._leading: list[threading.Thread] = []
+        self._is_over = False
 
     def start(self, name: str, deference_s: float = 0) -> LeaseLeadership:
         from spark_apps.serving.lease import LeaseLeadership  # noqa: PLC0415
@@ -46,23 +52,38 @@ class Servers:
             self._namespace,
             self._lease,
             name,
-            deference=lambda: deference_s,
+            deference=lambda: self._defer(deference_s),
             lost=lambda _: self.happened.put((name, "lost")),
         )
         self._all.append(server)
-        threading.Thread(target=self._lead, args=(name, server), daemon=True).start()
+        thread = threading.Thread(target=self._lead, args=(name, server), daemon=True)
+        thread.start()
+        self._leading.append(thread)
         return server
 
     def _lead(self, name: str, server: LeaseLeadership) -> None:
-        predecessor = server.acquire()
-        self.happened.put((name, f"after {predecessor.server}" if predecessor else "first"))
+        with suppress(ItIsOverError):
+            predecessor = server.acquire()
+            self.happened.put((name, f"after {predecessor.server}" if predecessor else "first"))
+
+    def _defer(self, deference_s: float) -> float:
+        if self._is_over:
+            raise ItIsOverError
+        return deference_s
 
     def next(self) -> tuple[str, str]:
         return self.happened.get(timeout=PATIENCE_S)
 
     def end(self) -> None:
+        """End all, also those that still wait: what one gives up wakes the others."""
+        self._is_over = True
         for server in self._all:
             server.release()
+        for thread in self._leading:
+            thread.join(PATIENCE_S)
+            assert not thread.is_alive()
+        for server in self._all:
+            server.release()  # what was taken in between
 
 
 @pytest.fixture

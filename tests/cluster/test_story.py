@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -304,6 +305,7 @@ def test_the_whole_story_and_no_request_is_lost(system):  # noqa: PLR0915 - a st
     time.sleep(15)
 
     report = end_of_traffic(here)
+    diary.figures |= reaction_times(here)
     show(diary, report)
     assert report["lost"] == 0
     assert report["undelivered"] == 0
@@ -358,6 +360,26 @@ def end_of_traffic(here: Cluster) -> dict[str, Any]:
     )
     lines = here.run("logs", "traffic").splitlines()
     return next(found for line in lines if line.startswith("{") and "answered" in (found := json.loads(line)))
+
+
+def reaction_times(here: Cluster) -> dict[str, float]:
+    """Return how long the control plane took at most from an event to what follows from it, s."""
+    log = [json.loads(line) for line in (here.inside("pipelines", "audit", "--json") or "").splitlines()]
+    at = {one["id"]: datetime.fromisoformat(one["time"]) for one in log}
+    batches = [one["subject"] for one in log if one["type"] == "batch.arrived"]
+    models = [one["subject"] for one in log if one["type"] == "model.registered"]
+    steps = {
+        "batch.arrived to training.started": [
+            (f"batch.arrived/{name}", f"training.started/{name}/1") for name in batches
+        ],
+        "model.registered to rollout.started": [
+            (f"model.registered/{name}", f"rollout.started/{name}/{name}") for name in models
+        ],
+    }
+    return {
+        f"seconds at most from {step}": max((at[end] - at[begin]).total_seconds() for begin, end in pairs)
+        for step, pairs in steps.items()
+    }
 
 
 def prices_counted(here: Cluster) -> int:

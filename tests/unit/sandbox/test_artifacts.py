@@ -18,14 +18,21 @@ COORDINATES = ("org.example:thing:1.0",)
 
 
 class Artifact:
-    """A jar that a repository has; the first ``broken`` downloads of it are cut short."""
+    """A jar that a repository has.
 
-    def __init__(self, path: Path, broken: int = 0) -> None:
+    The first ``refused`` downloads of it fail at once, the first ``broken`` others are cut short.
+    """
+
+    def __init__(self, path: Path, broken: int = 0, refused: int = 0) -> None:
         self.path = path
         self.broken = broken
+        self.refused = refused
         self.downloads = 0
 
     def resolve(self) -> Path:
+        if self.refused:
+            self.refused -= 1
+            raise ConnectionError("no such host")
         if not self.path.exists():
             self.downloads += 1
             with zipfile.ZipFile(self.path, "w") as jar:
@@ -70,6 +77,18 @@ def test_a_download_that_was_cut_short_is_fetched_again(
 ) -> None:
     publish(monkeypatch, Artifact(tmp_path / "thing.jar", broken=1))
     assert zipfile.is_zipfile(artifacts.jars(COORDINATES)[0])
+
+
+def test_a_download_that_failed_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(artifacts.time, "sleep", pauses.append)
+    publish(monkeypatch, Artifact(tmp_path / "thing.jar", refused=2))
+    assert zipfile.is_zipfile(artifacts.jars(COORDINATES)[0])
+    assert pauses == [1, 2]
+    (tmp_path / "thing.jar").unlink()
+    publish(monkeypatch, Artifact(tmp_path / "thing.jar", refused=3))
+    with pytest.raises(SandboxError, match="no such host"):
+        artifacts.jars(COORDINATES)
 
 
 def test_one_that_never_comes_whole_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
