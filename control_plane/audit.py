@@ -124,7 +124,11 @@ def publish(bootstrap_servers: str, *published: events.Event, source: str) -> No
 
     Raises :class:`LogUnavailableError` when they do not within 30 s.
     """
-    producer = Producer({"bootstrap.servers": bootstrap_servers, "enable.idempotence": True, "linger.ms": 0})
+    # In order by one request at a time: to become idempotent takes a new producer half a second and more, and
+    # an event that a retry doubles is harmless.
+    producer = Producer(
+        {"bootstrap.servers": bootstrap_servers, "max.in.flight.requests.per.connection": 1, "linger.ms": 0}
+    )
     failures: list[str] = []
     for event in published:
         key, value = events.encode(event, source=source, time=datetime.now(UTC))
