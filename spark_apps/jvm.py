@@ -33,6 +33,12 @@ def texts(array: Any) -> list[str]:
     return joined.split(SEPARATOR)
 
 
+def floats(array: Any) -> tuple[float, ...]:
+    """Return the numbers of a Java ``float[]`` by one call."""
+    joined: str = jvm().org.apache.commons.lang3.StringUtils.join(array, ",")
+    return tuple(float(number) for number in joined.split(",")) if joined else ()
+
+
 def string_arrays(arrays: Sequence[Sequence[str]]) -> Any:
     """Return a Java ``String[][]`` whose rows have lengths of their own."""
     gateway: Any = SparkContext._gateway

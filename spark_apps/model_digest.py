@@ -1,12 +1,20 @@
-"""The digest by which a server knows that a model's files are those that training registered."""
+"""Digests: whether a model's files are those that training registered, and which code made it."""
 
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from pathlib import Path
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from control_plane import __version__
+
+
+def code_version() -> str:
+    """Return this code's version with a digest of its Python files: ``0.1.0+1f2e3d4c5b6a``."""
+    total = hashlib.sha256()
+    root = Path(__file__).parent
+    for path in sorted(root.rglob("*.py")):
+        total.update(f"{path.relative_to(root).as_posix()}\0".encode() + path.read_bytes())
+    return f"{__version__}+{total.hexdigest()[:12]}"
 
 
 def digest(folder: Path) -> str:

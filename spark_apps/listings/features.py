@@ -2,9 +2,14 @@
 
 A number is moved and scaled by constants that are facts about cars (a typical value, a typical spread), so
 that nothing about it is fitted; a missing one becomes the typical value, and one flag for each group of
-columns that go missing together says so. Fitted are only the labels of the categories and the day that
-stands in for a missing day of listing. Numbers are rounded to float32, because that is what XGBoost sees:
-the same splits then hold for Spark's own trees.
+columns that go missing together says so. Fitted are only the labels of the categories, the ranks of the
+variants and the day that stands in for a missing day of listing. Numbers are rounded to float32, because
+that is what XGBoost sees: the same splits then hold for Spark's own trees.
+
+A *variant* is what is built alike: model, trim, engine and so on in one. There are too many of them for
+categories, but a tree that sees the rank by how many are listed, as a number, can set apart the frequent ones
+one by one and take the rare ones together. On real listings this lowers the RMSE by 2 %, which neither more
+labels nor averages of prices (fitted on other rows) do.
 
 Never a feature: the price and ``savings_amount`` (derived from it), ids, addresses, URLs and free text.
 """
@@ -18,6 +23,7 @@ from typing import TYPE_CHECKING, cast
 from uuid import uuid4
 
 from pyspark.ml.feature import StringIndexerModel
+from pyspark.sql import Window
 from pyspark.sql import functions as F
 
 from spark_apps.jvm import SEPARATOR, jvm, string_arrays
@@ -118,16 +124,34 @@ CATEGORIES: dict[str, str] = {
     "wheel_system": "clean_wheel_system",
 }
 
+_BUILT_ALIKE = ", ".join(
+    f"clean_{name}"
+    for name in (
+        "make_name", "model_name", "trim_name", "engine_type", "fuel_type", "transmission", "wheel_system",
+        "engine_displacement", "city_fuel_economy", "combine_fuel_economy",
+    )
+)  # fmt: skip
+
+# name -> SQL over the cleaned columns
+VARIANTS: dict[str, str] = {
+    "model": CATEGORIES["model"],
+    "variant": f"nullif(concat_ws('|', {_BUILT_ALIKE}), '')",
+    "variant_and_year": f"nullif(concat_ws('|', {_BUILT_ALIKE}, clean_year), '')",
+}
+
 NUMBER_COLUMNS: tuple[str, ...] = tuple(f"number_{name}" for name in NUMBERS)
 CATEGORY_COLUMNS: tuple[str, ...] = tuple(f"category_{name}" for name in CATEGORIES)
 INDEX_COLUMNS: tuple[str, ...] = tuple(f"index_{name}" for name in CATEGORIES)
+VARIANT_COLUMNS: tuple[str, ...] = tuple(f"variant_{name}" for name in VARIANTS)
+RANK_COLUMNS: tuple[str, ...] = tuple(f"rank_{name}" for name in VARIANTS)
+TEXT_COLUMNS = (*CATEGORY_COLUMNS, *VARIANT_COLUMNS)
 
 _NAME = re.compile(r"clean_(\w+)")
 CLEAN_NAMES: tuple[str, ...] = tuple(
     sorted(
         {
             name
-            for sql in (*(number.sql for number in NUMBERS.values()), *CATEGORIES.values())
+            for sql in (*(n.sql for n in NUMBERS.values()), *CATEGORIES.values(), *VARIANTS.values())
             for name in _NAME.findall(sql)
         }
     )
@@ -141,28 +165,28 @@ _CRAWLED = 2020.7
 
 @dataclass(frozen=True)
 class Labels:
-    """What is fitted for the categories: by name, the labels that get an index of their own, in order."""
+    """What is fitted for the texts: by column, the labels that get an index of their own, in order."""
 
     labels: dict[str, tuple[str, ...]]
 
     @property
     def arities(self) -> list[int]:
         """How many indices each category has: its labels and one for all other values."""
-        return [len(self.labels[name]) + 1 for name in CATEGORIES]
+        return [len(self.labels[column]) + 1 for column in CATEGORY_COLUMNS]
 
     def indexer(self) -> StringIndexerModel:
-        """Return the stage that turns categories into indices; unseen and missing ones share the last.
+        """Return the stage that turns texts into indices; unseen and missing ones share the last.
 
         ``StringIndexerModel.from_arrays_of_labels`` pads all arrays with nulls to the longest one, which
         makes the "unseen" index of every category that of the longest; hence the arrays are made here.
         """
-        arrays = string_arrays([self.labels[name] for name in CATEGORIES])
+        arrays = string_arrays([self.labels[column] for column in TEXT_COLUMNS])
         java_model = jvm().org.apache.spark.ml.feature.StringIndexerModel(
             f"StringIndexer_{uuid4().hex[:12]}", arrays
         )
         indexer = cast("StringIndexerModel", StringIndexerModel._from_java(java_model))
-        indexer.set(indexer.inputCols, list(CATEGORY_COLUMNS))
-        indexer.set(indexer.outputCols, list(INDEX_COLUMNS))
+        indexer.set(indexer.inputCols, list(TEXT_COLUMNS))
+        indexer.set(indexer.outputCols, [*INDEX_COLUMNS, *RANK_COLUMNS])
         indexer.set(indexer.handleInvalid, "keep")
         return indexer
 
@@ -181,45 +205,61 @@ def newest_listing(clean: DataFrame) -> float:
     return float(found[0]) if found and found[0] is not None else _CRAWLED
 
 
-def label_counts(features: DataFrame, by: str) -> Counter[tuple[int, str, str]]:
-    """Count (part, category, label) in one job for all folds.
+def label_counts(features: DataFrame, by: str, at_least: int) -> Counter[tuple[int, str, str]]:
+    """Count (part, column, label) in one job for all folds, of labels that ``at_least`` rows have in all.
 
-    Needs: the category columns of :func:`feature_columns`, and ``by`` (int), the part a row belongs to.
+    Needs: the text columns of :func:`feature_columns`, and ``by`` (int), the part a row belongs to.
     """
-    pairs = ", ".join(f"struct('{name}' AS name, category_{name} AS label)" for name in CATEGORIES)
+    pairs = ", ".join(f"struct('{column}' AS name, {column} AS label)" for column in TEXT_COLUMNS)
+    everywhere = F.sum("count").over(Window.partitionBy("name", "label"))
     counts = (
         features.select(F.col(by).alias("part"), F.explode(F.expr(f"array({pairs})")).alias("pair"))
+        .where(F.col("pair.label").isNotNull() & ~F.col("pair.label").contains(SEPARATOR))
         .groupBy("part", "pair.name", "pair.label")
         .count()
-        .where(F.col("label").isNotNull() & ~F.col("label").contains(SEPARATOR))
+        .withColumn("everywhere", everywhere)
+        .where(F.col("everywhere") >= at_least)
+        .select("part", "name", "label", "count")
+        .toArrow()
     )
-    return Counter({(row["part"], row["name"], row["label"]): row["count"] for row in counts.collect()})
+    parts, names, labels, found = (column.to_pylist() for column in counts.columns)
+    return Counter(dict(zip(zip(parts, names, labels, strict=True), found, strict=True)))
 
 
-def fit_labels(counts: Mapping[tuple[str, str], int], *, at_least: int, at_most: int) -> Labels:
-    """Keep of each category the ``at_most`` most frequent labels seen in ``at_least`` rows.
+@dataclass(frozen=True)
+class Kept:
+    """Which labels of a column get an index: the ``at_most`` most frequent seen in ``at_least`` rows."""
+
+    at_least: int
+    at_most: int
+
+
+def fit_labels(counts: Mapping[tuple[str, str], int], *, categories: Kept, variants: Kept) -> Labels:
+    """Keep the frequent labels by their counts of (column, label), the most frequent first.
 
     The rest shares one index: rare values teach a tree only noise, and every label of a split is kept in
     the model.
     """
-    frequent = (item for item in counts.items() if item[1] >= at_least)
-    ordered = sorted(frequent, key=lambda item: (-item[1], item[0]))
-    return Labels(
-        {name: tuple(label for (of, label), _ in ordered if of == name)[:at_most] for name in CATEGORIES}
-    )
+    kept = dict.fromkeys(CATEGORY_COLUMNS, categories) | dict.fromkeys(VARIANT_COLUMNS, variants)
+    labels: dict[str, list[str]] = {column: [] for column in kept}
+    for (column, label), count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
+        if count >= kept[column].at_least and len(labels[column]) < kept[column].at_most:
+            labels[column].append(label)
+    return Labels({column: tuple(found) for column, found in labels.items()})
 
 
 def feature_columns(today: float) -> list[str]:
-    """Return ``<sql> AS <column>`` for every number and category, over the columns of :func:`cleaned`.
+    """Return ``<sql> AS <column>`` for all that is made of the columns of :func:`cleaned`.
 
     ``today`` is the day, as a year with its fraction, of a listing without one.
     """
     numbers = [f"{_scaled(number, today)} AS number_{name}" for name, number in NUMBERS.items()]
-    return numbers + [f"{sql} AS category_{name}" for name, sql in CATEGORIES.items()]
+    categories = [f"{sql} AS category_{name}" for name, sql in CATEGORIES.items()]
+    return numbers + categories + [f"{sql} AS variant_{name}" for name, sql in VARIANTS.items()]
 
 
 def statement(today: float) -> str:
-    """Return the SELECT of the model's first stage: raw text in; numbers and categories added.
+    """Return the SELECT of the model's first stage: raw text in; numbers and texts added.
 
     It is two nested projections, so that nothing is read twice, and no join, no subquery and no function
     that could throw.

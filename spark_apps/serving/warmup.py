@@ -16,9 +16,9 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from spark_apps.listings.samples import LISTING
 from spark_apps.serving.ledger import Resume
 from spark_apps.serving.patience import patiently
-from spark_apps.serving.samples import LISTING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import mlflow
@@ -12,18 +11,11 @@ import structlog
 from pyspark.sql import functions as F
 
 from spark_apps.training import evaluation, tracking, train_sets
-from spark_apps.training.crossvalidation import cross_validate, fit_on_all, out_of_fold
-from spark_apps.training.folds import prepare
-from spark_apps.training.intervals import fit_intervals
-from spark_apps.training.members import members
-from spark_apps.training.model import pricing_model
-from spark_apps.training.preparation import raw_stages
+from spark_apps.training.ensemble import Clock, fit_ensemble
+from spark_apps.training.model_card import model_card
 from spark_apps.training.rows import TRAIN, account, judged_batch, quarantine, row_counts, training_rows
-from spark_apps.training.stacking import honest_stack, member_prices
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
     from pyspark.sql import SparkSession
@@ -45,21 +37,6 @@ class Job:
     def name(self) -> str:
         """The job's name, by which the control plane finds what it registered."""
         return f"train-{self.batch}-{self.attempt}"
-
-
-@dataclass
-class Clock:
-    """Seconds of each step, logged as they pass."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        """Measure the step ``name``."""
-        started = time.monotonic()
-        yield
-        self.seconds[f"seconds.{name}"] = time.monotonic() - started
-        log.info(f"training.step.{name}", seconds=round(time.monotonic() - started, 2))
 
 
 def train(
@@ -100,38 +77,25 @@ def _train(
         tracking.log_data(counts, batches)
         log.info("training.rows", **counts)
 
-    with clock.step("prepare"):
-        folds, whole = prepare(rows.where(F.col("part") == TRAIN), counts["rows.train"], settings)
-
-    with clock.step("cross_validate"):
-        ensemble = members(settings, partitions=whole.rows.rdd.getNumPartitions())
-        validated = cross_validate(spark, ensemble, folds, settings.parallelism)
-
-    with clock.step("stack"):
-        names = [one.member.name for one in validated]
-        held_out = out_of_fold(validated, folds).coalesce(1).localCheckpoint()
-        stack = honest_stack(held_out, names)
-        real, prices = member_prices(held_out, names)
-        intervals = fit_intervals(stack.predict(prices), real, settings.confidence)
-
-    with clock.step("fit"):
-        fits = fit_on_all(spark, validated, whole, settings.parallelism)
-        stages = {name: fit.stage(scratch) for name, fit in fits.items()}
-        model = pricing_model(raw_stages(whole.today, whole.labels), stages, stack, intervals)
+    train = rows.where(F.col("part") == TRAIN)
+    ensemble = fit_ensemble(train, counts["rows.train"], settings, clock, scratch)
 
     with clock.step("test"):
-        evaluated = evaluation.evaluate(model, rows, names)
+        evaluated = evaluation.evaluate(ensemble.model, rows, ensemble.names)
 
     with clock.step("export"):
         train_sets.export(rows, servers, run.info.run_id)
+        address = f"{servers.hdfs_root}{train_sets.path(run.info.run_id)}"
+        tracking.log_train_set(address, batches, train_sets.content_digest(rows))
 
     with clock.step("record"):
-        tracking.log_ensemble(validated, stack, real, prices)
-        tracking.log_evaluation(evaluated, stages)
+        tracking.log_ensemble(ensemble, run)
+        tracking.log_evaluation(ensemble, evaluated)
 
     with clock.step("register"):
         tags = {tracking.JOB: job.name, tracking.BATCHES: ",".join(batches)}
-        version = tracking.register(model, run, settings.model_name, tags, scratch)
+        card = partial(model_card, ensemble, evaluated, settings, counts)
+        version = tracking.register(ensemble.model, run, settings.model_name, tags, scratch, card)
 
     mlflow.log_metrics(clock.seconds)
     log.info(

@@ -6,61 +6,71 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pyspark.ml.functions import vector_to_array
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from spark_apps.jvm import jvm, string_array, texts
-from spark_apps.training.trees import Node, gbt_model, leaf, parse
+from spark_apps.jvm import floats, jvm, string_array, texts
+from spark_apps.training.trees import Node, gbt_model, parse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pyspark.ml.regression import GBTRegressionModel
-    from pyspark.sql import SparkSession
 
 _ARRAY = "xgboost_features"
 
 
 @dataclass(frozen=True)
 class XGBoost:
-    """What XGBoost is told; ``arities`` says of each feature how many categories it has (-1: a number)."""
+    """What XGBoost is told; ``arities`` says of each feature how many categories it has (-1: a number).
+
+    Its label should be near 0: it adds its trees' answers up in float32, and the farther the sum is from 0,
+    the more is rounded away of each.
+    """
 
     arities: tuple[int, ...]
     rounds: int
     depth: int
     leaves: int
     learning_rate: float = 0.1
-    min_child_weight: float = 5.0
+    min_child_weight: float = 2.0
     subsample: float = 0.8
     columns_a_tree: float = 0.6
-    l2: float = 1.0
-    base_score: float = 0.0
+    l2: float = 2.0
     workers: int = 1
     seed: int = 0
 
     def fit(
-        self, train: DataFrame, validation: DataFrame | None, *, label: str, features: str, patience: int = 25
+        self,
+        train: DataFrame,
+        validation: DataFrame | None,
+        *,
+        label: str,
+        weight: str,
+        features: str,
+        patience: int = 50,
     ) -> XGBoostFit:
         """Fit on ``train``; with ``validation`` the rounds end when ``patience`` of them bring nothing."""
-        estimator = self._estimator(label)
+        estimator = self._estimator(label, weight)
         if validation is not None:
             estimator.setNumEarlyStoppingRounds(patience)
             estimator.setEvalDataset(_with_array(validation, features)._jdf)
         model = estimator.train(_with_array(train, features)._jdf)
         best = model.nativeBooster().getAttrs().get("best_iteration")
         rounds = int(best.get()) + 1 if best.isDefined() else self.rounds
-        return XGBoostFit(model, self.arities, self.base_score, rounds)
+        return XGBoostFit(model, self.arities, rounds)
 
-    def _estimator(self, label: str) -> Any:
+    def _estimator(self, label: str, weight: str) -> Any:
         estimator = jvm().ml.dmlc.xgboost4j.scala.spark.XGBoostRegressor()
         estimator.setObjective("reg:squarederror").setTreeMethod("hist").setGrowPolicy("lossguide")
         estimator.setNumWorkers(self.workers).setNthread(1).setSeed(self.seed)
         estimator.setNumRound(self.rounds).setMaxDepth(self.depth).setMaxLeaves(self.leaves)
         estimator.setEta(self.learning_rate).setMinChildWeight(float(self.min_child_weight))
         estimator.setSubsample(self.subsample).setColsampleBytree(self.columns_a_tree).setLambda(self.l2)
-        estimator.setBaseScore(self.base_score)
+        estimator.setBaseScore(0.0)
         estimator.setFeatureTypes(string_array(["q" if arity < 0 else "c" for arity in self.arities]))
         estimator.setLabelCol(label)
+        estimator.setWeightCol(weight)
         estimator.setFeaturesCol(_ARRAY)
         return estimator
 
@@ -71,12 +81,23 @@ def _with_array(df: DataFrame, features: str) -> DataFrame:
 
 
 @dataclass(frozen=True)
+class LearningCurve:
+    """RMSE after each round, in units of the label; of the validation rows only where there were some."""
+
+    train: tuple[float, ...]
+    validation: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class XGBoostFit:
-    """A fitted booster, in the JVM; ``rounds`` of its trees count."""
+    """A fitted booster, in the JVM; after ``rounds`` of its trees it was best.
+
+    It predicts with all of them, also those that early stopping waited for: so xgboost4j-spark has it, and
+    by then they change next to nothing.
+    """
 
     model: Any
     arities: Sequence[int]
-    base_score: float
     rounds: int
 
     def transform(self, df: DataFrame, features: str, to: str) -> DataFrame:
@@ -85,11 +106,21 @@ class XGBoostFit:
         predicted = DataFrame(self.model.transform(_with_array(df, features)._jdf), df.sparkSession)
         return predicted.withColumn(to, F.col(to).cast("double")).drop(_ARRAY)
 
-    def trees(self) -> list[list[Node]]:
-        """Return the trees that count, after one leaf with the base score."""
-        dumps = texts(self.model.nativeBooster().getModelDump("", True, "json"))
-        return [leaf(self.base_score), *(parse(dump, self.arities) for dump in dumps[: self.rounds])]
+    def curve(self) -> LearningCurve:
+        """Return how the rounds went, those after the best one too."""
+        summary = self.model.summary().get()
+        validation = summary.validationObjectiveHistory()
+        return LearningCurve(
+            floats(summary.trainObjectiveHistory()),
+            floats(validation.apply(0)._2()) if validation.nonEmpty() else (),
+        )
 
-    def native(self, spark: SparkSession, folder: str) -> GBTRegressionModel:
+    def trees(self) -> list[list[Node]]:
+        """Return the trees, whose answers add up."""
+        dumps = texts(self.model.nativeBooster().getModelDump("", True, "json"))
+        return [parse(dump, self.arities) for dump in dumps]
+
+    def native(self, folder: str) -> GBTRegressionModel:
         """Return Spark's own model of the same trees, by way of ``folder``."""
+        spark = SparkSession.active()
         return gbt_model(spark, self.trees(), features=len(self.arities), folder=folder)

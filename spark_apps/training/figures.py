@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 Numbers = np.ndarray[Any, Any]
 
@@ -49,4 +49,43 @@ def importances(by_name: Mapping[str, float], top: int = 25) -> Figure:
     axes = figure.subplots()
     axes.barh([name for name, _ in ordered], [share for _, share in ordered])
     axes.set(xlabel="share of the gain", title="Gradient boosting: importances")
+    return figure
+
+
+def calibration(held: Mapping[float, float]) -> Figure:
+    """Draw the share of prices that the intervals hold over the share that they should hold."""
+    figure = Figure(figsize=(5, 5), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([0, 1], [0, 1], color="black", linewidth=0.8)
+    axes.plot(list(held), list(held.values()), "o-")
+    axes.set(
+        xlim=(min(held) - 0.05, 1),
+        ylim=(min(held) - 0.05, 1),
+        xlabel="share of prices that the interval should hold",
+        ylabel="share that it holds",
+        title="Test part: calibration of the intervals",
+    )
+    return figure
+
+
+def learning_curve(member: str, folds: Sequence[Mapping[str, Sequence[float]]]) -> Figure:
+    """Draw the RMSE after each round, a line for each fold and each kind of rows."""
+    figure = Figure(figsize=(8, 5), layout="constrained")
+    axes = figure.subplots()
+    for number, curves in enumerate(folds):
+        for position, (name, curve) in enumerate(curves.items()):
+            axes.plot(
+                range(1, len(curve) + 1),
+                curve,
+                color=f"C{position}",
+                alpha=0.7,
+                label=f"{name} rows" if number == 0 else None,
+            )
+    axes.set(
+        yscale="log",
+        xlabel="rounds",
+        ylabel="RMSE on the member's scale",
+        title=f"{member.replace('_', ' ').capitalize()}: learning curve of each fold",
+    )
+    axes.legend()
     return figure

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from pyspark.sql import functions as F
 
 from spark_apps.listings.features import (
-    CATEGORY_COLUMNS,
+    TEXT_COLUMNS,
+    Kept,
     Labels,
     cleaned,
     feature_columns,
@@ -48,14 +49,16 @@ def prepare(train: DataFrame, rows: int, settings: TrainingSettings) -> tuple[li
     clean = cleaned(train)
     today = newest_listing(clean)
     numbers = _cached_numbers(clean, today, max(1, rows // _ROWS_A_PARTITION))
-    counts = label_counts(numbers, "fold")
+    categories = Kept(settings.label_rows, settings.labels)
+    variants = Kept(settings.variant_rows, settings.variants)
+    counts = label_counts(numbers, "fold", min(categories.at_least, variants.at_least))
 
     def fitted(left_out: int) -> tuple[Labels, DataFrame]:
         seen: Counter[tuple[str, str]] = Counter()
-        for (part, name, label), count in counts.items():
+        for (part, column, label), count in counts.items():
             if part != left_out:
-                seen[name, label] += count
-        labels = fit_labels(seen, at_least=settings.label_rows, at_most=settings.labels)
+                seen[column, label] += count
+        labels = fit_labels(seen, categories=categories, variants=variants)
         return labels, _cached_vectors(numbers, labels)
 
     wanted = [*range(settings.folds), _WHOLE]
@@ -79,7 +82,7 @@ def _cached_numbers(clean: DataFrame, today: float, partitions: int) -> DataFram
     rows = clean.withColumns(columns).selectExpr(*_ROW, *feature_columns(today))
     # XGBoost's barrier stage takes no coalesce, and no other partitions than workers.
     numbers = numbers_stage().transform(rows.repartition(partitions))
-    return _cut(numbers.select(*_ROW, NUMBERS_VECTOR, *CATEGORY_COLUMNS))
+    return _cut(numbers.select(*_ROW, NUMBERS_VECTOR, *TEXT_COLUMNS))
 
 
 def _cached_vectors(numbers: DataFrame, labels: Labels) -> DataFrame:

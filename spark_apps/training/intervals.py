@@ -25,6 +25,12 @@ class Intervals:
     below: tuple[float, ...]
     above: tuple[float, ...]
 
+    def ends(self, prediction: np.ndarray[Any, Any]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+        """Return the low and the high ends for predictions, dollars."""
+        band = np.searchsorted(self.edges, prediction, side="right")
+        low, high = (prediction * (1 + np.array(shares)[band]) for shares in (self.below, self.above))
+        return np.maximum(0, low), np.maximum(0, high)
+
     def sql(self, prediction: str) -> tuple[str, str]:
         """Return the SQL of the low and of the high end, for the column ``prediction``."""
         low, high = (self._cases(prediction, shares) for shares in (self.below, self.above))
@@ -59,3 +65,17 @@ def _ends(ordered: np.ndarray[Any, Any], tail: float) -> tuple[float, float]:
         return 0.0, 0.0
     rank = max(1, math.floor(tail * (len(ordered) + 1)))
     return float(ordered[rank - 1]), float(ordered[-rank])
+
+
+def calibration(
+    prediction: np.ndarray[Any, Any],
+    real: np.ndarray[Any, Any],
+    test_prediction: np.ndarray[Any, Any],
+    test_real: np.ndarray[Any, Any],
+) -> dict[float, float]:
+    """Return for each confidence the share of test prices that intervals fitted for it hold."""
+    found = {}
+    for confidence in (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98):
+        low, high = fit_intervals(prediction, real, confidence).ends(test_prediction)
+        found[confidence] = float(((low <= test_real) & (test_real <= high)).mean())
+    return found

@@ -11,9 +11,10 @@ from pyspark.ml.feature import OneHotEncoderModel, SQLTransformer, VectorAssembl
 from spark_apps.jvm import jvm
 from spark_apps.listings.features import (
     CATEGORIES,
-    CATEGORY_COLUMNS,
     INDEX_COLUMNS,
     NUMBER_COLUMNS,
+    RANK_COLUMNS,
+    TEXT_COLUMNS,
     Labels,
     statement,
 )
@@ -30,8 +31,9 @@ _ONE_HOT_COLUMNS = tuple(f"one_hot_{name}" for name in CATEGORIES)
 # What the stages add, and the saved model drops again.
 PREPARED_COLUMNS: tuple[str, ...] = (
     *NUMBER_COLUMNS,
-    *CATEGORY_COLUMNS,
+    *TEXT_COLUMNS,
     *INDEX_COLUMNS,
+    *RANK_COLUMNS,
     *_ONE_HOT_COLUMNS,
     NUMBERS_VECTOR,
     TREE_FEATURES,
@@ -41,12 +43,13 @@ PREPARED_COLUMNS: tuple[str, ...] = (
 
 def tree_arities(labels: Labels) -> tuple[int, ...]:
     """Say of each of the tree features how many categories it has; -1 for a number."""
-    return (*(-1 for _ in NUMBER_COLUMNS), *labels.arities)
+    return (*(-1 for _ in (*NUMBER_COLUMNS, *RANK_COLUMNS)), *labels.arities)
 
 
 def tree_feature_names() -> tuple[str, ...]:
     """Return the names of the tree features, in order."""
-    return tuple(name.split("_", 1)[1] for name in (*NUMBER_COLUMNS, *INDEX_COLUMNS))
+    plain = tuple(name.split("_", 1)[1] for name in (*NUMBER_COLUMNS, *INDEX_COLUMNS))
+    return (*plain[: len(NUMBER_COLUMNS)], *RANK_COLUMNS, *plain[len(NUMBER_COLUMNS) :])
 
 
 def numbers_stage() -> Transformer:
@@ -59,7 +62,7 @@ def vector_stages(labels: Labels) -> list[Transformer]:
     return [
         labels.indexer(),
         _one_hot_encoder(labels),
-        _assembler((NUMBERS_VECTOR, *INDEX_COLUMNS), TREE_FEATURES),
+        _assembler((NUMBERS_VECTOR, *RANK_COLUMNS, *INDEX_COLUMNS), TREE_FEATURES),
         _assembler((NUMBERS_VECTOR, *_ONE_HOT_COLUMNS), PLANE_FEATURES),
     ]
 

@@ -14,38 +14,42 @@ import pyspark
 import requests
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts
+from mlflow.data.meta_dataset import MetaDataset
+from mlflow.data.spark_dataset_source import SparkDatasetSource
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 from mlflow.types import ColSpec, Schema, TensorSpec
 
 from spark_apps.listings.cleaning import USED_COLUMNS
-from spark_apps.listings.features import CATEGORIES, NUMBERS
+from spark_apps.listings.features import CATEGORIES, NUMBERS, VARIANTS
+from spark_apps.listings.quality import KEPT_COLUMNS
+from spark_apps.listings.samples import LISTING
 from spark_apps.listings.schema import RAW_COLUMNS
-from spark_apps.model_digest import digest
-from spark_apps.training.figures import (
-    Numbers,
-    importances,
-    predicted_against_real,
-    residuals_by_price_band,
-)
+from spark_apps.model_digest import code_version, digest
+from spark_apps.training import figures
+from spark_apps.training.intervals import calibration
 from spark_apps.training.metrics import Errors
-from spark_apps.training.preparation import tree_feature_names
+from spark_apps.training.nested_runs import log_members
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
+    from matplotlib.figure import Figure
     from mlflow.entities import Run
     from mlflow.entities.model_registry import ModelVersion
     from pyspark.ml import PipelineModel
 
-    from spark_apps.training.crossvalidation import Setting, Validated
+    from spark_apps.training.ensemble import Ensemble
     from spark_apps.training.evaluation import Evaluation
-    from spark_apps.training.stacking import Stack
 
 JOB = "pipelines.job"
 BATCHES = "pipelines.batches"
 DIGEST = "pipelines.digest"
+CODE = "pipelines.code"
+
+_ABOUT = "Prices a used car, in dollars, from its raw listing. A version is what one training made."
+_INPUTS = tuple(name for name in RAW_COLUMNS if name != "price")
 
 _SPARK_MODEL = "sparkml"  # the folder that MLflow's Spark flavor keeps the PipelineModel in
 
@@ -84,16 +88,29 @@ def log_data(counts: Mapping[str, int], batches: Sequence[str]) -> None:
             "used_columns": list(USED_COLUMNS),
             "numbers": {name: asdict(number) for name, number in NUMBERS.items()},
             "categories": dict(CATEGORIES),
+            "variants": dict(VARIANTS),
         },
         "schema.json",
     )
 
 
-def log_ensemble(validated: Sequence[Validated], stack: Stack, real: Numbers, prices: Numbers) -> None:
-    """Keep the grids with their scores, the parameters chosen, the seconds, the weights of the stack."""
+def log_train_set(path: str, batches: Sequence[str], content: str) -> None:
+    """Keep which train set this was: its address, and a digest of its ``content``."""
+    columns: list[ColSpec | TensorSpec] = [
+        ColSpec("double" if name == "label" else "string", name, required=False)
+        for name in (*KEPT_COLUMNS, "label")
+    ]
+    source, name = SparkDatasetSource(path=path), f"train set with {batches[-1]}"
+    # An abstract class by mypy's lights, which lacks only a profile: null for it at run time.
+    train_set = MetaDataset(source, name, content, Schema(columns))  # type: ignore[abstract]
+    mlflow.log_input(train_set, context="training")
+
+
+def log_ensemble(ensemble: Ensemble, run: Run) -> None:
+    """Keep the parameters chosen, scores, seconds and the stack's weights; each fit in a nested run."""
     params: dict[str, float] = {}
     metrics: dict[str, float] = {}
-    for one, weight in zip(validated, stack.weights, strict=True):
+    for one, weight in zip(ensemble.validated, ensemble.stack.weights, strict=True):
         name = one.member.name
         params |= {f"{name}.{key}": value for key, value in one.best.final_params().items()}
         metrics |= one.best.errors.named(f"cv.{name}")
@@ -102,31 +119,14 @@ def log_ensemble(validated: Sequence[Validated], stack: Stack, real: Numbers, pr
             f"seconds.validate.{name}": one.validation_seconds,
         }
         metrics[f"stack.weight.{name}"] = weight
-    metrics["stack.intercept"] = stack.intercept
-    metrics |= Errors.of(stack.predict(prices), real).named("cv.stack")
+    metrics["stack.intercept"] = ensemble.stack.intercept
+    metrics |= Errors.of(ensemble.stacked, ensemble.real).named("cv.stack")
     mlflow.log_params(params)
     mlflow.log_metrics(metrics)
-    mlflow.log_dict({one.member.name: [_setting(s) for s in one.settings] for one in validated}, "grids.json")
+    log_members(run, ensemble.validated)
 
 
-def _setting(setting: Setting) -> dict[str, Any]:
-    return {
-        "params": setting.params,
-        **setting.errors.named("cv"),
-        "folds": [
-            {
-                "fold": fold.fold,
-                **fold.fit.chosen(),
-                **fold.errors.named("cv"),
-                "fit_seconds": fold.fit_seconds,
-                "validation_seconds": fold.validation_seconds,
-            }
-            for fold in setting.fits
-        ],
-    }
-
-
-def log_evaluation(evaluated: Evaluation, stages: Mapping[str, Any]) -> None:
+def log_evaluation(ensemble: Ensemble, evaluated: Evaluation) -> None:
     """Keep the finished model's errors, its interval's coverage, and the pictures."""
     metrics = {
         name: value
@@ -137,49 +137,71 @@ def log_evaluation(evaluated: Evaluation, stages: Mapping[str, Any]) -> None:
     mlflow.log_metrics(
         metrics | {"test.coverage": evaluated.coverage, "test.interval_width": evaluated.width}
     )
-    pictures = {
-        "predicted_against_real": predicted_against_real(evaluated.predicted, evaluated.real),
-        "residuals_by_price_band": residuals_by_price_band(evaluated.predicted, evaluated.real),
-    }
-    boosting = stages.get("gradient_boosting")
-    if boosting is not None:
-        shares = dict(zip(tree_feature_names(), boosting.featureImportances.toArray().tolist(), strict=True))
-        mlflow.log_dict(dict(sorted(shares.items(), key=lambda item: -item[1])), "importances.json")
-        pictures["importances"] = importances(shares)
-    for name, figure in pictures.items():
+    shares = ensemble.importances()
+    mlflow.log_dict(dict(sorted(shares.items(), key=lambda item: -item[1])), "importances.json")
+    for name, figure in _pictures(ensemble, evaluated, shares):
         mlflow.log_figure(figure, f"pictures/{name}.png")
 
 
+def _pictures(
+    ensemble: Ensemble, evaluated: Evaluation, shares: Mapping[str, float]
+) -> Iterator[tuple[str, Figure]]:
+    predicted, real = evaluated.predicted, evaluated.real
+    yield "predicted_against_real", figures.predicted_against_real(predicted, real)
+    yield "residuals_by_price_band", figures.residuals_by_price_band(predicted, real)
+    yield "calibration", figures.calibration(calibration(ensemble.stacked, ensemble.real, predicted, real))
+    if shares:
+        yield "importances", figures.importances(shares)
+    for one in ensemble.validated:
+        curves = [fold.fit.curves() for fold in one.best.fits]
+        if any(curves):
+            yield f"learning_curve_{one.member.name}", figures.learning_curve(one.member.name, curves)
+
+
 def register(
-    model: PipelineModel, run: Run, model_name: str, tags: Mapping[str, str], scratch: str
+    model: PipelineModel,
+    run: Run,
+    model_name: str,
+    tags: Mapping[str, str],
+    scratch: str,
+    card: Callable[[Mapping[str, str]], str],
 ) -> ModelVersion:
-    """Keep the model in the run and register it; the version has its tags and the digest from the start."""
+    """Keep the model in the run and register it; the version has its tags and digest from the start.
+
+    ``card`` makes the version's description from its tags.
+    """
     info = mlflow.spark.log_model(
         model,
         "model",
         signature=_signature(),
+        input_example={"columns": list(_INPUTS), "data": [[LISTING.get(name) for name in _INPUTS]]},
         pip_requirements=[f"mlflow=={mlflow.__version__}", f"pyspark=={pyspark.__version__}"],
         dfs_tmpdir=scratch,
     )
     with tempfile.TemporaryDirectory() as folder:
         kept = Path(download_artifacts(info.model_uri, dst_path=folder))
-        all_tags = {**tags, DIGEST: digest(kept / _SPARK_MODEL)}
+        all_tags = {**tags, DIGEST: digest(kept / _SPARK_MODEL), CODE: code_version()}
+    description = card(all_tags)
+    mlflow.log_text(description, "model_card.md")
     client = MlflowClient()
     try:
-        client.create_registered_model(model_name)
+        client.create_registered_model(model_name, description=_ABOUT)
     except MlflowException as error:
         if error.error_code != ErrorCode.Name(RESOURCE_ALREADY_EXISTS):
             raise
     for key, value in all_tags.items():
         mlflow.set_tag(key, value)
     return client.create_model_version(
-        model_name, source=info.model_uri, run_id=run.info.run_id, tags=all_tags, model_id=info.model_id
+        model_name,
+        source=info.model_uri,
+        run_id=run.info.run_id,
+        tags=all_tags,
+        model_id=info.model_id,
+        description=description,
     )
 
 
 def _signature() -> Any:
     prices: list[ColSpec | TensorSpec] = [ColSpec("double", name) for name in ("prediction", "low", "high")]
-    texts: list[ColSpec | TensorSpec] = [
-        ColSpec("string", name, required=False) for name in RAW_COLUMNS if name != "price"
-    ]
+    texts: list[ColSpec | TensorSpec] = [ColSpec("string", name, required=False) for name in _INPUTS]
     return ModelSignature(inputs=Schema(texts), outputs=Schema(prices))

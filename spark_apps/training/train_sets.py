@@ -61,6 +61,12 @@ def export(rows: DataFrame, servers: Servers, run_id: str) -> None:
     rows.select(*COLUMNS, "part").write.mode("overwrite").parquet(f"{servers.hdfs_root}{path(run_id)}")
 
 
+def content_digest(rows: DataFrame) -> str:
+    """Return a digest of what the rows hold, whatever their order: 16 hex digits."""
+    found = rows.agg(F.bit_xor(F.xxhash64(*COLUMNS))).first()
+    return f"{(found[0] if found and found[0] is not None else 0) & (1 << 64) - 1:016x}"
+
+
 def batches(rows: DataFrame) -> list[str]:
     """Return the batches that ``rows`` come from, in the order of their arrival."""
     found = rows.select("batch", "arrival").distinct().collect()

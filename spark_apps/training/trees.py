@@ -45,11 +45,6 @@ class Node:
     arity: int = _NUMERIC
 
 
-def leaf(prediction: float) -> list[Node]:
-    """Return the tree that always answers ``prediction``."""
-    return [Node(prediction, gain=-1.0, cover=0.0)]
-
-
 def parse(dump: str, arities: Sequence[int]) -> list[Node]:
     """Read one tree of XGBoost's JSON dump (with statistics), in pre-order.
 

@@ -27,7 +27,8 @@ BROKEN = "this,record,has,five,fields\n"
 
 
 def run_job(servers: Servers, batch: str, reason: Path) -> int:
-    environment = os.environ | servers.environment() | {"TERMINATION_MESSAGE_PATH": str(reason)}
+    small = {"TRAINING_FOLDS": "2", "TRAINING_GRID": "2", "TERMINATION_MESSAGE_PATH": str(reason)}
+    environment = os.environ | servers.environment() | small
     command = [sys.executable, "-m", "spark_apps.training", "--batch", batch, "--attempt", "1"]
     return subprocess.run(command, env=environment, timeout=280, check=False, capture_output=True).returncode
 

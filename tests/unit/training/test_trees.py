@@ -2,7 +2,7 @@ import json
 import math
 from typing import Any
 
-from spark_apps.training.trees import leaf, parse
+from spark_apps.training.trees import parse
 
 
 def split(condition: float | list[int], yes: dict[str, Any], no: dict[str, Any], feature: int = 0) -> str:
@@ -38,9 +38,3 @@ def test_a_set_of_categories_names_those_that_go_right() -> None:
     assert root.left_values == (0.0, 2.0)
     assert root.arity == 4
     assert (left.prediction, right.prediction) == (-1.0, 1.0)
-
-
-def test_the_base_score_is_a_tree_of_one_leaf() -> None:
-    [only] = leaf(9.5)
-
-    assert (only.prediction, only.left, only.right) == (9.5, -1, -1)

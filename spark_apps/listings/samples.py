@@ -1,4 +1,4 @@
-"""A listing made up in the dataset's form, for warming up."""
+"""A listing made up in the dataset's form: for warming servers up, and as the example of a model's input."""
 
 LISTING: dict[str, str] = {
     "vin": "1FTEW1EP0KFA00000",

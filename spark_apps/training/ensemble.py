@@ -1,0 +1,113 @@
+"""From the rows of a training to the model that prices: validated, stacked, with intervals. Top down.
+
+Nothing here knows where rows come from or where the model goes.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from pyspark.ml import PipelineModel
+from pyspark.ml.regression import GBTRegressionModel
+
+from spark_apps.training.crossvalidation import Validated, cross_validate, fit_on_all, out_of_fold
+from spark_apps.training.folds import prepare
+from spark_apps.training.intervals import Intervals, fit_intervals
+from spark_apps.training.members import members
+from spark_apps.training.model import pricing_model
+from spark_apps.training.preparation import raw_stages, tree_feature_names
+from spark_apps.training.stacking import Stack, honest_stack, member_prices
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import numpy as np
+    from pyspark.ml import Model
+    from pyspark.sql import DataFrame
+
+    from spark_apps.training.settings import TrainingSettings
+
+log = structlog.get_logger()
+
+
+@dataclass
+class Clock:
+    """Seconds of each step, logged as they pass."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[None]:
+        """Measure the step ``name``."""
+        started = time.monotonic()
+        yield
+        self.seconds[f"seconds.{name}"] = time.monotonic() - started
+        log.info(f"training.step.{name}", seconds=round(time.monotonic() - started, 2))
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """What came of a training: the model, the members' fitted stages by name, and how all that was chosen.
+
+    ``real`` (rows) and ``prices`` (rows by members) are dollars of rows when they were held out.
+    """
+
+    model: PipelineModel
+    stages: Mapping[str, Model]
+    validated: tuple[Validated, ...]
+    stack: Stack
+    intervals: Intervals
+    real: np.ndarray[Any, Any]
+    prices: np.ndarray[Any, Any]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The members' names."""
+        return tuple(self.stages)
+
+    @property
+    def stacked(self) -> np.ndarray[Any, Any]:
+        """What the stack says of the rows held out, dollars."""
+        return self.stack.predict(self.prices)
+
+    def importances(self) -> dict[str, float]:
+        """Return by feature its share of the gain of all trees; nothing of an ensemble without trees."""
+        for stage in self.stages.values():
+            for part in stage.stages if isinstance(stage, PipelineModel) else [stage]:
+                if isinstance(part, GBTRegressionModel):
+                    shares: list[float] = part.featureImportances.toArray().tolist()
+                    return dict(zip(tree_feature_names(), shares, strict=True))
+        return {}
+
+
+def fit_ensemble(
+    train: DataFrame, rows: int, settings: TrainingSettings, clock: Clock, scratch: str
+) -> Ensemble:
+    """Fit on ``train``, which has so many ``rows``; ``scratch`` is a folder for Spark to write to.
+
+    Needs: the kept raw columns, ``label`` (dollars), ``car`` and ``fold``.
+    """
+    spark = train.sparkSession
+    with clock.step("prepare"):
+        folds, whole = prepare(train, rows, settings)
+
+    with clock.step("cross_validate"):
+        ensemble = members(settings, partitions=whole.rows.rdd.getNumPartitions())
+        validated = cross_validate(spark, ensemble, folds, settings.parallelism)
+
+    with clock.step("stack"):
+        names = [one.member.name for one in validated]
+        held_out = out_of_fold(validated, folds).coalesce(1).localCheckpoint()
+        stack = honest_stack(held_out, names)
+        real, prices = member_prices(held_out, names)
+        intervals = fit_intervals(stack.predict(prices), real, settings.confidence)
+
+    with clock.step("fit"):
+        fits = fit_on_all(spark, validated, whole, settings.parallelism)
+        stages = {name: fit.stage(scratch) for name, fit in fits.items()}
+        model = pricing_model(raw_stages(whole.today, whole.labels), stages, stack, intervals)
+    return Ensemble(model, stages, tuple(validated), stack, intervals, real, prices)

@@ -1,0 +1,159 @@
+"""The members of the ensemble, held against other libraries, against chance and against what serves."""
+
+from __future__ import annotations
+
+import csv
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from pyspark.ml.linalg import Vectors
+from pyspark.sql import functions as F
+from sklearn import svm
+
+from control_plane.simulator.generator import generate
+from spark_apps.listings.features import (
+    TEXT_COLUMNS,
+    Kept,
+    cleaned,
+    feature_columns,
+    fit_labels,
+    label_counts,
+)
+from spark_apps.listings.quality import KEPT_COLUMNS, judged
+from spark_apps.listings.reading import read_records
+from spark_apps.training.crossvalidation import cross_validate
+from spark_apps.training.folds import prepare
+from spark_apps.training.members import LOG_LABEL, STOPPING, XGBoostMember, members, price_sql
+from spark_apps.training.preparation import PLANE_FEATURES, TREE_FEATURES, numbers_stage, vector_stages
+from spark_apps.training.settings import TrainingSettings
+from spark_apps.training.svm import LinearSVR
+from spark_apps.training.train_sets import with_earlier
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+MEMBERS = ("gradient_boosting", "linear_svm", "linear_regression")
+
+
+def usable(spark: SparkSession, folder: Path, rows: int, seed: int) -> DataFrame:
+    """Generated listings as a training sees them: the kept raw columns, ``label`` and ``car``."""
+    [part] = generate(rows, seed, folder, parts=1).parts
+    with part.open() as file:
+        header = next(csv.reader(file))
+    records = judged(read_records(spark, [str(part)], header), price_min=500, price_max=250_000)
+    return with_earlier(records.where("verdict IS NULL").select(*KEPT_COLUMNS, "label"), None, "b")
+
+
+class TestServedBoosting:
+    """What Spark's own trees say of a listing is what XGBoost says of it."""
+
+    @pytest.mark.timeout(300)
+    def test_both_give_the_same_price_on_each_of_100_000_listings(
+        self, spark: SparkSession, tmp_path: Path
+    ) -> None:
+        listings = usable(spark, tmp_path, 100_500, 21).limit(100_000)
+        rows = cleaned(listings).selectExpr("label", "xxhash64(car) AS key", *feature_columns(2020.7))
+        rows = numbers_stage().transform(rows).select("label", "key", "numbers", *TEXT_COLUMNS)
+        few = rows.where("key % 20 = 0").withColumn("part", F.lit(0))
+        counts = {(column, text): n for (_, column, text), n in label_counts(few, "part", 2).items()}
+        labels = fit_labels(counts, categories=Kept(3, 200), variants=Kept(2, 20_000))
+        for stage in vector_stages(labels):
+            rows = stage.transform(rows)
+        rows = rows.withColumns({LOG_LABEL: F.log("label"), STOPPING: F.expr("key % 200 = 0")})
+        kept = ("label", LOG_LABEL, STOPPING, "key", TREE_FEATURES, PLANE_FEATURES)
+        rows = rows.select(*kept).repartition(1).localCheckpoint()
+
+        member = XGBoostMember(rounds=150, nodes=40_000)
+        fit = member.fit(rows.where("key % 20 = 0"), labels, {"leaves": 128, "learning_rate": 0.05})
+        served = fit.stage((tmp_path / "model").as_uri())
+        own, again = (F.expr(price_sql(member.name)).alias(name) for name in ("own", "served"))
+        in_training = fit.transform(rows).select("key", own)
+        both = in_training.join(served.transform(rows).select("key", again), "key").toPandas()
+        apart = (both["own"] - both["served"]).abs()
+        assert fit.chosen()["rounds"] > 50
+        assert len(both) == 100_000
+        assert both["own"].nunique() > 50_000, "prices that tell listings apart"
+        assert (apart > np.maximum(0.05, 3e-6 * both["own"])).sum() == 0, apart.max()
+
+
+def points() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return points, their targets with heavy tails and some gross errors, and the true plane's slopes."""
+    random = np.random.default_rng(3)
+    slopes = random.normal(size=8)
+    x = random.normal(size=(5_000, 8))
+    target = x @ slopes + 4 + 0.3 * random.standard_t(2, size=5_000)
+    target[::50] += 40
+    return x, target, slopes
+
+
+class TestLinearSVR:
+    """Spark's classifier as a regression is as good a one as scikit-learn's, and is kept like any."""
+
+    @pytest.mark.timeout(200)
+    def test_it_finds_the_plane_as_well_as_scikit_learn(self, spark: SparkSession) -> None:
+        x, y, slopes = points()
+        rows = spark.createDataFrame(
+            [(Vectors.dense(one), float(target)) for one, target in zip(x, y, strict=True)],
+            ["features", "label"],
+        )
+        ours = LinearSVR(epsilon=0.1, regParam=1e-4, maxIter=50).fit(rows)
+        theirs = svm.LinearSVR(epsilon=0.1 * y.std(), C=1.0, max_iter=10_000, random_state=0).fit(x, y)
+
+        def off(coefficients: np.ndarray, intercept: float) -> float:
+            return float(np.hypot(np.linalg.norm(coefficients - slopes), intercept - 4))
+
+        our_error = off(ours.coefficients.toArray(), ours.intercept)
+        assert our_error < max(0.05, 1.2 * off(theirs.coef_, float(theirs.intercept_[0])))
+        said = np.array([row["prediction"] for row in ours.transform(rows).select("prediction").collect()])
+        assert np.corrcoef(said, theirs.predict(x))[0, 1] > 0.999
+
+    @pytest.mark.usefixtures("spark")
+    def test_it_is_kept_and_read_back_with_its_parameters(self, tmp_path: Path) -> None:
+
+        path = (tmp_path / "svr").as_uri()
+        LinearSVR(epsilon=0.25, regParam=0.01, maxIter=7, labelCol="price").write().save(path)
+        back = LinearSVR.load(path)
+        assert back.getOrDefault(back.epsilon) == 0.25
+        assert (back.getRegParam(), back.getMaxIter(), back.getLabelCol()) == (0.01, 7, "price")
+
+
+@pytest.fixture(scope="module")
+def dealt(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> DataFrame:
+    """Each car listed twice, with a price that is another car's."""
+    cars = usable(spark, tmp_path_factory.mktemp("dealt"), 1_200, 4).toPandas()
+    cars["label"] = np.random.default_rng(0).permutation(cars["label"].to_numpy())
+    twice = spark.createDataFrame(cars).crossJoin(spark.range(2).withColumnRenamed("id", "copy"))
+    return twice.localCheckpoint()
+
+
+class TestNoLeaks:
+    """With prices dealt out at random nothing can be learnt: who does better than chance has peeked."""
+
+    @staticmethod
+    def against_the_median(rows: DataFrame) -> dict[str, float]:
+        """Return each member's mean absolute error on rows held out, in those of the rows' median."""
+        settings = TrainingSettings(folds=3, grid=1, boosting_rounds=60)
+        folds, _ = prepare(rows, rows.count(), settings)
+        validated = cross_validate(rows.sparkSession, members(settings, partitions=1), folds, threads=2)
+        prices = rows.select("label").toPandas()["label"]
+        of_the_median = (prices - prices.median()).abs().mean()
+        return {one.member.name: one.best.errors.mae / of_the_median for one in validated}
+
+    @pytest.mark.timeout(300)
+    def test_no_member_beats_the_median(self, dealt: DataFrame) -> None:
+        found = self.against_the_median(dealt.withColumn("fold", _third("car")))
+        assert set(found) == set(MEMBERS)
+        assert min(found.values()) > 0.99, found
+
+    @pytest.mark.timeout(300)
+    def test_the_same_car_on_both_sides_would_show(self, dealt: DataFrame) -> None:
+        found = self.against_the_median(dealt.withColumn("fold", _third("concat(car, copy)")))
+        assert found["gradient_boosting"] < 0.9, "else the test above could not fail"
+
+
+def _third(of: str) -> Column:
+
+    return F.expr(f"CAST(pmod(xxhash64({of}, 'fold'), 3) AS INT)")
