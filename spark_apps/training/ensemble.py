@@ -8,10 +8,10 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from pyspark.ml import PipelineModel
 from pyspark.ml.regression import GBTRegressionModel
 
 from spark_apps.training.crossvalidation import Validated, cross_validate, fit_on_all, out_of_fold
@@ -23,10 +23,10 @@ from spark_apps.training.preparation import raw_stages, tree_feature_names
 from spark_apps.training.stacking import Stack, honest_stack, member_prices
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     import numpy as np
-    from pyspark.ml import Model
+    from pyspark.ml import PipelineModel, Transformer
     from pyspark.sql import DataFrame
 
     from spark_apps.training.settings import TrainingSettings
@@ -57,7 +57,7 @@ class Ensemble:
     """
 
     model: PipelineModel
-    stages: Mapping[str, Model]
+    stages: Mapping[str, Sequence[Transformer]]
     validated: tuple[Validated, ...]
     stack: Stack
     intervals: Intervals
@@ -76,11 +76,10 @@ class Ensemble:
 
     def importances(self) -> dict[str, float]:
         """Return by feature its share of the gain of all trees; nothing of an ensemble without trees."""
-        for stage in self.stages.values():
-            for part in stage.stages if isinstance(stage, PipelineModel) else [stage]:
-                if isinstance(part, GBTRegressionModel):
-                    shares: list[float] = part.featureImportances.toArray().tolist()
-                    return dict(zip(tree_feature_names(), shares, strict=True))
+        for stage in chain.from_iterable(self.stages.values()):
+            if isinstance(stage, GBTRegressionModel):
+                shares: list[float] = stage.featureImportances.toArray().tolist()
+                return dict(zip(tree_feature_names(), shares, strict=True))
         return {}
 
 
@@ -108,6 +107,6 @@ def fit_ensemble(
 
     with clock.step("fit"):
         fits = fit_on_all(spark, validated, whole, settings.parallelism)
-        stages = {name: fit.stage(scratch) for name, fit in fits.items()}
+        stages = {name: fit.stages(scratch) for name, fit in fits.items()}
         model = pricing_model(raw_stages(whole.today, whole.labels), stages, stack, intervals)
     return Ensemble(model, stages, tuple(validated), stack, intervals, real, prices)

@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
-from pyspark.ml import PipelineModel
 from pyspark.ml.feature import SQLTransformer
 from pyspark.ml.regression import GBTRegressor, LinearRegression
 from pyspark.sql import DataFrame
@@ -22,7 +21,7 @@ from spark_apps.training.preparation import PLANE_FEATURES, TREE_FEATURES, tree_
 from spark_apps.training.svm import LinearSVR
 
 if TYPE_CHECKING:
-    from pyspark.ml import Model
+    from pyspark.ml import Transformer
     from pyspark.ml.regression import GBTRegressionModel, LinearRegressionModel
 
     from spark_apps.listings.features import Labels
@@ -58,8 +57,8 @@ class Fit(Protocol):
     def transform(self, df: DataFrame) -> DataFrame:
         """Add the member's log column."""
 
-    def stage(self, scratch: str) -> Model:
-        """Return the stock Spark stage that adds it; ``scratch`` is a folder for the making of it."""
+    def stages(self, scratch: str) -> list[Transformer]:
+        """Return the stock Spark stages that add it; ``scratch`` is a folder for the making of them."""
 
     def chosen(self) -> Params:
         """Return what the fit itself has chosen, such as the rounds."""
@@ -93,9 +92,9 @@ class StageFit:
         """Add the member's log column."""
         return self.model.transform(df)  # type: ignore[no-any-return]
 
-    def stage(self, scratch: str) -> Model:  # noqa: ARG002  # there is nothing to make
+    def stages(self, scratch: str) -> list[Transformer]:  # noqa: ARG002  # there is nothing to make
         """Return the stage itself."""
-        return self.model  # type: ignore[no-any-return]
+        return [self.model]
 
     def chosen(self) -> Params:
         """Return nothing: the parameters were all given."""
@@ -195,14 +194,14 @@ class BoostingFit:
         said = self.trees.transform(self.ridge.transform(df), TREE_FEATURES, _TREES)
         return said.withColumn(log_column(self.name), F.col(_RIDGE) + F.col(_TREES)).drop(_RIDGE, _TREES)
 
-    def stage(self, scratch: str) -> Model:
+    def stages(self, scratch: str) -> list[Transformer]:
         """Return the same as stages of Spark's own."""
         trees = self.trees.native(f"{scratch}/{self.name}")
         both = SQLTransformer(
             statement=f"SELECT * EXCEPT ({_RIDGE}, {_TREES}), {_RIDGE} + {_TREES} AS {log_column(self.name)} "  # noqa: S608
             "FROM __THIS__"
         )
-        return PipelineModel([self.ridge, trees.setFeaturesCol(TREE_FEATURES).setPredictionCol(_TREES), both])
+        return [self.ridge, trees.setFeaturesCol(TREE_FEATURES).setPredictionCol(_TREES), both]
 
     def chosen(self) -> Params:
         """Return how many rounds were best."""

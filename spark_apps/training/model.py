@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from pyspark.ml import PipelineModel
@@ -14,15 +15,18 @@ from spark_apps.training.stacking import STACK, STACK_FEATURES, Stack, price_col
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pyspark.ml import Model, Transformer
+    from pyspark.ml import Transformer
 
     from spark_apps.training.intervals import Intervals
 
 
 def pricing_model(
-    prepared: Sequence[Transformer], fitted: Mapping[str, Model], stack: Stack, intervals: Intervals
+    prepared: Sequence[Transformer],
+    fitted: Mapping[str, Sequence[Transformer]],
+    stack: Stack,
+    intervals: Intervals,
 ) -> PipelineModel:
-    """Put the stages together: ``prepared`` make the vectors, ``fitted`` has each member's stage by name.
+    """Put the stages together: ``prepared`` make the vectors, ``fitted`` has each member's stages by name.
 
     Needs: the raw columns as text. Adds: ``prediction``, ``low``, ``high`` (double, dollars) and ``members``
     (struct of one double a member, dollars); passes every other column through.
@@ -30,7 +34,7 @@ def pricing_model(
     return PipelineModel(
         [
             *prepared,
-            *fitted.values(),
+            *chain.from_iterable(fitted.values()),
             _prices(tuple(fitted)),
             *stack.stages(),
             _answer(tuple(fitted), intervals),

@@ -79,15 +79,21 @@ def test_the_train_set_and_the_quarantined_record_are_in_hdfs(
 
 @pytest.mark.timeout(400)
 def test_the_registered_model_prices_raw_listings_and_never_throws(
-    sandbox: Servers, version: ModelVersion, spark: SparkSession, monkeypatch: pytest.MonkeyPatch
+    sandbox: Servers,
+    version: ModelVersion,
+    spark: SparkSession,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     import mlflow  # noqa: PLC0415 - takes seconds
 
     from spark_apps.listings.schema import with_raw_columns  # noqa: PLC0415
+    from spark_apps.serving.model import Fetch  # noqa: PLC0415
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", sandbox.mlflow_tracking_uri)
     mlflow.set_tracking_uri(sandbox.mlflow_tracking_uri)
     model = mlflow.spark.load_model(f"models:/used-car-price/{version.version}")
+    served = Fetch.begin("used-car-price", version.version, tmp_path / "served").result().load(spark)
     asked = spark.createDataFrame(
         [
             ("r-1", "Honda", "Civic", "2017", "31000"),
@@ -99,6 +105,7 @@ def test_the_registered_model_prices_raw_listings_and_never_throws(
 
     answers = {row["request_id"]: row for row in model.transform(with_raw_columns(asked)).collect()}
 
+    assert answers == {row["request_id"]: row for row in served.transform(with_raw_columns(asked)).collect()}
     assert set(answers) == {"r-1", "r-2", "r-3"}
     for answer in answers.values():
         assert 0 <= answer["low"] <= answer["prediction"] <= answer["high"]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from pyspark.ml import PipelineModel
 from pyspark.ml.linalg import Vectors
 from pyspark.sql import functions as F
 from sklearn import svm
@@ -68,7 +69,7 @@ class TestServedBoosting:
 
         member = XGBoostMember(rounds=150, nodes=40_000)
         fit = member.fit(rows.where("key % 20 = 0"), labels, {"leaves": 128, "learning_rate": 0.05})
-        served = fit.stage((tmp_path / "model").as_uri())
+        served = PipelineModel(fit.stages((tmp_path / "model").as_uri()))
         own, again = (F.expr(price_sql(member.name)).alias(name) for name in ("own", "served"))
         in_training = fit.transform(rows).select("key", own)
         both = in_training.join(served.transform(rows).select("key", again), "key").toPandas()
