@@ -34,7 +34,7 @@ LOG_LABEL = "log_label"
 STOPPING = "stopping"
 
 _RIDGE, _TREES, _RESIDUAL, _WEIGHT = "ridge_part", "trees_part", "residual", "row_weight"
-_BASE_L2 = 1e-5
+_PRIOR_ROWS = 30.0  # trees find what a ridge drawn too far leaves, but not what one drawn too little made up
 _USUAL_PRICE = 20_000  # dollars; a row of this price has the weight 1
 
 # A car costs between 7 dollars and 5 million: no garbage in makes an infinite price.
@@ -107,14 +107,14 @@ class StageFit:
 
 @dataclass(frozen=True)
 class LinearRegressionMember:
-    """Ridge regression, solved in one pass; one-hot categories shrink towards the mean by their rows."""
+    """Ridge regression, solved in one pass."""
 
     name: str = "linear_regression"
-    grid: tuple[Params, ...] = ({"l2": 1e-5}, {"l2": 1e-4}, {"l2": 1e-6})
+    grid: tuple[Params, ...] = ({"prior_rows": 3.0}, {"prior_rows": 0.3}, {"prior_rows": 30.0})
 
     def fit(self, train: DataFrame, labels: Labels, params: Params) -> Fit:  # noqa: ARG002
-        """Fit ``l2``."""
-        return StageFit(_ridge(train, params["l2"], log_column(self.name)))
+        """Fit with ``prior_rows``: so many rows of a category count half."""
+        return StageFit(_ridge(train, params["prior_rows"], log_column(self.name)))
 
 
 @dataclass(frozen=True)
@@ -213,17 +213,16 @@ class BoostingFit:
         return {"train": curve.train, "stopping": curve.validation} if curve.train else {}
 
 
-def _ridge(train: DataFrame, l2: float, to: str) -> LinearRegressionModel:
+def _ridge(train: DataFrame, prior_rows: float, to: str) -> LinearRegressionModel:
     """Fit the logarithm of the price on the plane's features, in one pass.
 
-    ``l2`` is the weight of the squared coefficients against half the mean squared error: categories shrink
-    towards the mean by their rows.
+    A category of ``prior_rows`` rows is drawn half-way to the mean, one of more rows by less.
     """
     estimator = LinearRegression(
         featuresCol=PLANE_FEATURES,
         labelCol=LOG_LABEL,
         predictionCol=to,
-        regParam=l2,
+        regParam=prior_rows / max(train.count(), 1),  # Spark's penalty stands against the mean of the errors
         standardization=False,
         solver="normal",
     )
@@ -253,10 +252,10 @@ class XGBoostMember:
     name: str = "gradient_boosting"
     workers: int = 1
     grid: tuple[Params, ...] = (
+        {"leaves": 64, "learning_rate": 0.1},
         {"leaves": 128, "learning_rate": 0.07},
         {"leaves": 256, "learning_rate": 0.07},
-        {"leaves": 64, "learning_rate": 0.1},
-        {"leaves": 128, "learning_rate": 0.1},
+        {"leaves": 32, "learning_rate": 0.1},
     )
 
     def fit(self, train: DataFrame, labels: Labels, params: Params) -> Fit:
@@ -271,7 +270,7 @@ class XGBoostMember:
             learning_rate=params["learning_rate"],
             workers=self.workers,
         )
-        ridge = _ridge(train, _BASE_L2, _RIDGE)
+        ridge = _ridge(train, _PRIOR_ROWS, _RIDGE)
         rows, stopping = _with_residual(train, ridge), F.col(STOPPING)
         parts = (rows, None) if "rounds" in params else (rows.where(~stopping), rows.where(stopping))
         trees = settings.fit(*parts, label=_RESIDUAL, weight=_WEIGHT, features=TREE_FEATURES)
@@ -305,7 +304,7 @@ class SparkBoostingMember:
             subsamplingRate=0.8,
             seed=0,
         )
-        ridge = _ridge(train, _BASE_L2, _RIDGE)
+        ridge = _ridge(train, _PRIOR_ROWS, _RIDGE)
         return BoostingFit(self.name, ridge, SparkTrees(estimator.fit(_with_residual(train, ridge))))
 
 
