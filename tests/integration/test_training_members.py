@@ -25,7 +25,7 @@ from spark_apps.listings.quality import KEPT_COLUMNS, judged
 from spark_apps.listings.reading import read_records
 from spark_apps.training.crossvalidation import cross_validate
 from spark_apps.training.folds import prepare
-from spark_apps.training.members import LOG_LABEL, STOPPING, XGBoostMember, members, price_sql
+from spark_apps.training.members import LOG_LABEL, STOPPING, XGBoostMember, log_column, members, price_sql
 from spark_apps.training.preparation import PLANE_FEATURES, TREE_FEATURES, numbers_stage, vector_stages
 from spark_apps.training.settings import TrainingSettings
 from spark_apps.training.svm import LinearSVR
@@ -88,6 +88,25 @@ def points() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     target = x @ slopes + 4 + 0.3 * random.standard_t(2, size=5_000)
     target[::50] += 40
     return x, target, slopes
+
+
+@pytest.mark.timeout(300)
+def test_spark_s_own_boosting_can_be_chosen_and_serves_what_it_fitted(
+    spark: SparkSession, tmp_path: Path
+) -> None:
+    rows = usable(spark, tmp_path, 600, 8).withColumn("fold", _third("car"))
+    settings = TrainingSettings(folds=3, grid=1, boosting="spark")
+    [fold, *_], _ = prepare(rows, rows.count(), settings)
+    member = next(one for one in members(settings, partitions=1) if one.name == "gradient_boosting")
+
+    fit = member.fit(fold.train, fold.labels, {"depth": 3, "rounds": 5})
+    column = log_column(member.name)
+    own = [row[0] for row in fit.transform(fold.held_out).select(column).collect()]
+    served = PipelineModel(fit.stages((tmp_path / "model").as_uri())).transform(fold.held_out)
+
+    assert fit.chosen() == {"rounds": 5.0}
+    assert [row[0] for row in served.select(column).collect()] == own
+    assert len(set(own)) > 50
 
 
 class TestLinearSVR:
