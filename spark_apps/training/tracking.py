@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import mlflow
 import mlflow.spark
+import pandas  # type: ignore[import-untyped]
 import pyspark
 import requests
 from mlflow import MlflowClient
@@ -17,7 +18,7 @@ from mlflow.artifacts import download_artifacts
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.data.spark_dataset_source import SparkDatasetSource
 from mlflow.exceptions import MlflowException
-from mlflow.models import ModelSignature
+from mlflow.models import Model, ModelSignature
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
 from mlflow.types import ColSpec, Schema, TensorSpec
 
@@ -170,13 +171,17 @@ def register(
 
     ``card`` makes the version's description from its tags.
     """
-    info = mlflow.spark.log_model(
-        model,
-        "model",
+    # Not mlflow.spark.log_model, which tries the example out: for that it loads the model, for up to 35 s.
+    info = Model.log(
+        artifact_path=None,  # the old word for the name
+        name="model",
+        flavor=mlflow.spark,
+        spark_model=model,
         signature=_signature(),
-        input_example={"columns": list(_INPUTS), "data": [[LISTING.get(name) for name in _INPUTS]]},
+        input_example=pandas.DataFrame([{name: LISTING.get(name) for name in _INPUTS}]),
         pip_requirements=[f"mlflow=={mlflow.__version__}", f"pyspark=={pyspark.__version__}"],
         dfs_tmpdir=scratch,
+        validate_serving_input=False,
     )
     with tempfile.TemporaryDirectory() as folder:
         kept = Path(download_artifacts(info.model_uri, dst_path=folder))

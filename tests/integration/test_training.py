@@ -105,6 +105,8 @@ def test_the_registered_model_prices_raw_listings_and_never_throws(
 
     answers = {row["request_id"]: row for row in model.transform(with_raw_columns(asked)).collect()}
 
+    example = mlflow.models.get_model_info(f"models:/used-car-price/{version.version}")
+    assert example.saved_input_example_info["type"] == "dataframe"
     assert answers == {row["request_id"]: row for row in served.transform(with_raw_columns(asked)).collect()}
     assert set(answers) == {"r-1", "r-2", "r-3"}
     for answer in answers.values():
