@@ -93,7 +93,7 @@ test-integration: setup ## Run the tests on real servers
 	@$(BIN)/python -m pytest tests/integration $(PYTEST_FLAGS)
 
 .PHONY: test-story
-test-story: setup ## Run the demo as a test: six minutes
+test-story: setup ## Run the demo as a test: five minutes
 	@$(BIN)/python -m pytest -m story tests/integration/test_demo.py $(PYTEST_FLAGS)
 
 .PHONY: test-cluster

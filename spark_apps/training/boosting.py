@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pyspark.ml.functions import vector_to_array
 from pyspark.sql import DataFrame, SparkSession
@@ -86,6 +86,47 @@ class LearningCurve:
 
     train: tuple[float, ...]
     validation: tuple[float, ...]
+
+
+class Trees(Protocol):
+    """Fitted trees whose answers add up."""
+
+    @property
+    def rounds(self) -> int:
+        """How many of them were best."""
+
+    def transform(self, df: DataFrame, features: str, to: str) -> DataFrame:
+        """Add their answer as the column ``to``."""
+
+    def native(self, folder: str) -> GBTRegressionModel:
+        """Return them as Spark's own model; ``folder`` is for the making of it."""
+
+    def curve(self) -> LearningCurve:
+        """Return how the rounds went."""
+
+
+@dataclass(frozen=True)
+class SparkTrees:
+    """Trees of Spark's own."""
+
+    model: GBTRegressionModel
+
+    @property
+    def rounds(self) -> int:
+        """How many there are."""
+        return int(self.model.getNumTrees)
+
+    def transform(self, df: DataFrame, features: str, to: str) -> DataFrame:
+        """Add their answer as the column ``to``."""
+        return self.model.setFeaturesCol(features).setPredictionCol(to).transform(df)
+
+    def native(self, folder: str) -> GBTRegressionModel:  # noqa: ARG002  # there is nothing to make
+        """Return the model."""
+        return self.model
+
+    def curve(self) -> LearningCurve:
+        """Return nothing: it keeps none."""
+        return LearningCurve((), ())
 
 
 @dataclass(frozen=True)

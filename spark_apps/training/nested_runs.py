@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Metric, Param
 from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
 
 if TYPE_CHECKING:
@@ -65,7 +65,6 @@ def _log(client: MlflowClient, experiment_id: str, parent_id: str, child: _Child
         run.info.run_id,
         metrics=[*(Metric(name, value, now, 0) for name, value in child.metrics.items()), *child.steps],
         params=[Param(name, str(value)) for name, value in child.params.items()],
-        tags=[RunTag(name, value) for name, value in child.tags.items()],
     )
     client.set_terminated(run.info.run_id, end_time=int(child.ended * 1000))
     return str(run.info.run_id)

@@ -13,6 +13,7 @@ from spark_apps.listings.features import (
     CATEGORIES,
     INDEX_COLUMNS,
     NUMBER_COLUMNS,
+    NUMBERS,
     RANK_COLUMNS,
     TEXT_COLUMNS,
     Labels,
@@ -48,8 +49,7 @@ def tree_arities(labels: Labels) -> tuple[int, ...]:
 
 def tree_feature_names() -> tuple[str, ...]:
     """Return the names of the tree features, in order."""
-    plain = tuple(name.split("_", 1)[1] for name in (*NUMBER_COLUMNS, *INDEX_COLUMNS))
-    return (*plain[: len(NUMBER_COLUMNS)], *RANK_COLUMNS, *plain[len(NUMBER_COLUMNS) :])
+    return (*NUMBERS, *RANK_COLUMNS, *CATEGORIES)
 
 
 def numbers_stage() -> Transformer:

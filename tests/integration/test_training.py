@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hdfs import InsecureClient
@@ -15,20 +16,19 @@ from control_plane.simulator.batches import deliver
 from control_plane.simulator.generator import generate
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from pyspark.sql import SparkSession
 
     from control_plane.registry import ModelVersion
     from control_plane.settings import Servers
 
 MEMBERS = ("gradient_boosting", "linear_svm", "linear_regression")
+FOLDS, SETTINGS = 2, 2
 BROKEN = "this,record,has,five,fields\n"
 
 
 def run_job(servers: Servers, batch: str, reason: Path) -> int:
-    small = {"TRAINING_FOLDS": "2", "TRAINING_GRID": "2", "TERMINATION_MESSAGE_PATH": str(reason)}
-    environment = os.environ | servers.environment() | small
+    small = {"TRAINING_FOLDS": str(FOLDS), "TRAINING_GRID": str(SETTINGS)}
+    environment = os.environ | servers.environment() | small | {"TERMINATION_MESSAGE_PATH": str(reason)}
     command = [sys.executable, "-m", "spark_apps.training", "--batch", batch, "--attempt", "1"]
     return subprocess.run(command, env=environment, timeout=280, check=False, capture_output=True).returncode
 
@@ -60,6 +60,51 @@ def test_a_training_registers_a_version_with_its_batches_digest_and_figures(
         assert metrics[f"test.{model}.rmse"] > metrics[f"test.{model}.mae"] > 0
     for member in MEMBERS:
         assert metrics[f"seconds.train.{member}"] > 0
+
+
+@pytest.mark.timeout(400)
+def test_mlflow_has_every_fit_the_data_the_pictures_and_a_card(
+    sandbox: Servers, version: ModelVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient  # noqa: PLC0415 - takes seconds
+    from mlflow.models import get_model_info  # noqa: PLC0415
+
+    client = MlflowClient(sandbox.mlflow_tracking_uri)
+    run = client.get_run(version.run_id)
+
+    def under(parent: str) -> dict[str, Any]:
+        found = client.search_runs(
+            [run.info.experiment_id], f"tags.`mlflow.parentRunId` = '{parent}'", max_results=100
+        )
+        return {one.info.run_name: one for one in found}
+
+    members = under(version.run_id)
+    assert set(members) == set(MEMBERS)
+    for name, member in members.items():
+        fits = under(member.info.run_id)
+        assert len(fits) == FOLDS * SETTINGS
+        assert all(fit.info.end_time > fit.info.start_time for fit in fits.values())
+        assert member.data.metrics["cv.rmse"] == run.data.metrics[f"cv.{name}.rmse"]
+    boosting = under(members["gradient_boosting"].info.run_id).values()
+    best = [fit for fit in boosting if fit.data.tags["pipelines.best"] == "true"]
+    assert len(best) == FOLDS
+    for fit in best:
+        assert len(client.get_metric_history(fit.info.run_id, "rounds.stopping")) > 1
+
+    [train_set] = run.inputs.dataset_inputs
+    assert f"/train-sets/{version.run_id}" in train_set.dataset.source
+    assert {Path(one.path).stem for one in client.list_artifacts(version.run_id, "pictures")} == {
+        "calibration",
+        "importances",
+        "learning_curve_gradient_boosting",
+        "predicted_against_real",
+        "residuals_by_price_band",
+    }
+    registered = client.get_model_version("used-car-price", str(version.version))
+    assert f"${run.data.metrics['test.stack.rmse']:,.0f}" in registered.description
+    assert registered.tags["pipelines.code"]
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", sandbox.mlflow_tracking_uri)
+    assert get_model_info(registered.source).saved_input_example_info["type"] == "dataframe"
 
 
 @pytest.mark.timeout(400)
@@ -105,8 +150,6 @@ def test_the_registered_model_prices_raw_listings_and_never_throws(
 
     answers = {row["request_id"]: row for row in model.transform(with_raw_columns(asked)).collect()}
 
-    example = mlflow.models.get_model_info(f"models:/used-car-price/{version.version}")
-    assert example.saved_input_example_info["type"] == "dataframe"
     assert answers == {row["request_id"]: row for row in served.transform(with_raw_columns(asked)).collect()}
     assert set(answers) == {"r-1", "r-2", "r-3"}
     for answer in answers.values():

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import pytest
@@ -21,17 +20,15 @@ from spark_apps.listings.features import (
     fit_labels,
     label_counts,
 )
-from spark_apps.listings.quality import KEPT_COLUMNS, judged
-from spark_apps.listings.reading import read_records
 from spark_apps.training.crossvalidation import cross_validate
 from spark_apps.training.folds import prepare
 from spark_apps.training.members import LOG_LABEL, STOPPING, XGBoostMember, log_column, members, price_sql
 from spark_apps.training.preparation import PLANE_FEATURES, TREE_FEATURES, numbers_stage, vector_stages
 from spark_apps.training.settings import TrainingSettings
 from spark_apps.training.svm import LinearSVR
-from spark_apps.training.train_sets import with_earlier
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from pyspark.sql import Column, DataFrame, SparkSession
@@ -39,13 +36,21 @@ if TYPE_CHECKING:
 MEMBERS = ("gradient_boosting", "linear_svm", "linear_regression")
 
 
-def usable(spark: SparkSession, folder: Path, rows: int, seed: int) -> DataFrame:
-    """Generated listings as a training sees them: the kept raw columns, ``label`` and ``car``."""
-    [part] = generate(rows, seed, folder, parts=1).parts
-    with part.open() as file:
-        header = next(csv.reader(file))
-    records = judged(read_records(spark, [str(part)], header), price_min=500, price_max=250_000)
-    return with_earlier(records.where("verdict IS NULL").select(*KEPT_COLUMNS, "label"), None, "b")
+class Listings(Protocol):
+    """What makes listings as a training sees them."""
+
+    def __call__(self, rows: int, seed: int) -> DataFrame: ...
+
+
+@pytest.fixture(scope="module")
+def usable(usable_rows: Callable[[Path], DataFrame], tmp_path_factory: pytest.TempPathFactory) -> Listings:
+    """Generated listings."""
+
+    def make(rows: int, seed: int) -> DataFrame:
+        [part] = generate(rows, seed, tmp_path_factory.mktemp("listings"), parts=1).parts
+        return usable_rows(part)
+
+    return make
 
 
 class TestServedBoosting:
@@ -53,9 +58,9 @@ class TestServedBoosting:
 
     @pytest.mark.timeout(300)
     def test_both_give_the_same_price_on_each_of_100_000_listings(
-        self, spark: SparkSession, tmp_path: Path
+        self, usable: Listings, tmp_path: Path
     ) -> None:
-        listings = usable(spark, tmp_path, 100_500, 21).limit(100_000)
+        listings = usable(100_500, 21).limit(100_000)
         rows = cleaned(listings).selectExpr("label", "xxhash64(car) AS key", *feature_columns(2020.7))
         rows = numbers_stage().transform(rows).select("label", "key", "numbers", *TEXT_COLUMNS)
         few = rows.where("key % 20 = 0").withColumn("part", F.lit(0))
@@ -67,34 +72,27 @@ class TestServedBoosting:
         kept = ("label", LOG_LABEL, STOPPING, "key", TREE_FEATURES, PLANE_FEATURES)
         rows = rows.select(*kept).repartition(1).localCheckpoint()
 
-        member = XGBoostMember(rounds=150, nodes=40_000)
-        fit = member.fit(rows.where("key % 20 = 0"), labels, {"leaves": 128, "learning_rate": 0.05})
-        served = PipelineModel(fit.stages((tmp_path / "model").as_uri()))
-        own, again = (F.expr(price_sql(member.name)).alias(name) for name in ("own", "served"))
-        in_training = fit.transform(rows).select("key", own)
-        both = in_training.join(served.transform(rows).select("key", again), "key").toPandas()
-        apart = (both["own"] - both["served"]).abs()
-        assert fit.chosen()["rounds"] > 50
-        assert len(both) == 100_000
-        assert both["own"].nunique() > 50_000, "prices that tell listings apart"
-        assert (apart > np.maximum(0.05, 3e-6 * both["own"])).sum() == 0, apart.max()
-
-
-def points() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return points, their targets with heavy tails and some gross errors, and the true plane's slopes."""
-    random = np.random.default_rng(3)
-    slopes = random.normal(size=8)
-    x = random.normal(size=(5_000, 8))
-    target = x @ slopes + 4 + 0.3 * random.standard_t(2, size=5_000)
-    target[::50] += 40
-    return x, target, slopes
+        settings = TrainingSettings()
+        member = XGBoostMember(settings.boosting_rounds, settings.boosting_nodes)
+        stopped = {"leaves": 128, "learning_rate": 0.05}
+        for number, params in enumerate((stopped, stopped | {"rounds": 300})):
+            fit = member.fit(rows.where("key % 20 = 0"), labels, params)
+            served = PipelineModel(fit.stages((tmp_path / f"model-{number}").as_uri()))
+            own, again = (F.expr(price_sql(member.name)).alias(name) for name in ("own", "served"))
+            in_training = fit.transform(rows).select("key", own)
+            both = in_training.join(served.transform(rows).select("key", again), "key").toPandas()
+            apart = (both["own"] - both["served"]).abs()
+            assert fit.chosen()["rounds"] >= params.get("rounds", 50)
+            assert len(both) == 100_000
+            assert both["own"].nunique() > 50_000, "prices that tell listings apart"
+            assert (apart > np.maximum(0.05, 3e-6 * both["own"])).sum() == 0, apart.max()
 
 
 @pytest.mark.timeout(300)
 def test_spark_s_own_boosting_can_be_chosen_and_serves_what_it_fitted(
-    spark: SparkSession, tmp_path: Path
+    usable: Listings, tmp_path: Path
 ) -> None:
-    rows = usable(spark, tmp_path, 600, 8).withColumn("fold", _third("car"))
+    rows = usable(600, 8).withColumn("fold", _third("car"))
     settings = TrainingSettings(folds=3, grid=1, boosting="spark")
     [fold, *_], _ = prepare(rows, rows.count(), settings)
     member = next(one for one in members(settings, partitions=1) if one.name == "gradient_boosting")
@@ -107,6 +105,16 @@ def test_spark_s_own_boosting_can_be_chosen_and_serves_what_it_fitted(
     assert fit.chosen() == {"rounds": 5.0}
     assert [row[0] for row in served.select(column).collect()] == own
     assert len(set(own)) > 50
+
+
+def points() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return points, their targets with heavy tails and some gross errors, and the true plane's slopes."""
+    random = np.random.default_rng(3)
+    slopes = random.normal(size=8)
+    x = random.normal(size=(5_000, 8))
+    target = x @ slopes + 4 + 0.3 * random.standard_t(2, size=5_000)
+    target[::50] += 40
+    return x, target, slopes
 
 
 class TestLinearSVR:
@@ -132,7 +140,6 @@ class TestLinearSVR:
 
     @pytest.mark.usefixtures("spark")
     def test_it_is_kept_and_read_back_with_its_parameters(self, tmp_path: Path) -> None:
-
         path = (tmp_path / "svr").as_uri()
         LinearSVR(epsilon=0.25, regParam=0.01, maxIter=7, labelCol="price").write().save(path)
         back = LinearSVR.load(path)
@@ -141,9 +148,9 @@ class TestLinearSVR:
 
 
 @pytest.fixture(scope="module")
-def dealt(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> DataFrame:
+def dealt(spark: SparkSession, usable: Listings) -> DataFrame:
     """Each car listed twice, with a price that is another car's."""
-    cars = usable(spark, tmp_path_factory.mktemp("dealt"), 1_200, 4).toPandas()
+    cars = usable(1_200, 4).toPandas()
     cars["label"] = np.random.default_rng(0).permutation(cars["label"].to_numpy())
     twice = spark.createDataFrame(cars).crossJoin(spark.range(2).withColumnRenamed("id", "copy"))
     return twice.localCheckpoint()
@@ -175,5 +182,4 @@ class TestNoLeaks:
 
 
 def _third(of: str) -> Column:
-
     return F.expr(f"CAST(pmod(xxhash64({of}, 'fold'), 3) AS INT)")
