@@ -43,7 +43,8 @@ def what(event: events.Event) -> str:
     """Return in a few words what the event says beyond its type."""
     said = {
         events.BatchArrived: "{files} files, {bytes:,} bytes",
-        events.TrainingStarted: "attempt {attempt}",
+        events.TrainingRequested: "anew{accepting}",
+        events.TrainingStarted: "attempt {attempt}{accepting}",
         events.TrainingSucceeded: "attempt {attempt}, model {version}, run {run_id}",
         events.TrainingFailed: "attempt {attempt}{last}: {reason}",
         events.ModelRegistered: "run {run_id}, trained on {trained_on}",
@@ -58,6 +59,7 @@ def _fields(event: events.Event) -> dict[str, Any]:
     fields = event.model_dump()
     return fields | {
         "last": ", the last" if fields.get("final") else "",
+        "accepting": ", whatever its profile" if fields.get("accept_profile") else "",
         "trained_on": ", ".join(fields.get("batches", [])) or "unknown batches",
         "instead": f"in place of model {fields['replaces']}" if fields.get("replaces") else "the first",
     }

@@ -278,6 +278,23 @@ def status(as_json: AsJson = False) -> None:
 
 
 @app.command()
+def train(
+    batch: Annotated[str, typer.Argument(help="Its name, the folder below /batches in HDFS.")],
+    accept_profile: Annotated[
+        bool, typer.Option("--accept-profile", help="Take it however unlike the last accepted batch it is.")
+    ] = False,
+) -> None:
+    """Train anew on a batch that was trained on, failed or was refused.
+
+    Example: pipelines train batch-003 --accept-profile
+    """
+    from control_plane.train import request
+
+    asked = request(_servers().kafka_bootstrap_servers, batch, accept_profile=accept_profile)
+    typer.echo(f"asked for a training on batch {asked.batch}; see how it goes: pipelines audit --follow")
+
+
+@app.command()
 def rollback(
     version: Annotated[
         int | None, typer.Argument(min=1, help="The one that served before, unless given.")

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime  # noqa: TC003
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from control_plane.events import (
     BatchArrived,
@@ -27,9 +27,13 @@ from control_plane.events import (
     RolloutStarted,
     RolloutSucceeded,
     TrainingFailed,
+    TrainingRequested,
     TrainingStarted,
     TrainingSucceeded,
 )
+
+if TYPE_CHECKING:
+    from control_plane.failures import Failure
 
 
 @dataclass(frozen=True)
@@ -75,11 +79,17 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class Batch:
-    """A batch in the queue or past it: its ``place`` by arrival, and the attempt that runs or ran last."""
+    """A batch in the queue or past it: its ``place``, and the attempt that runs or ran last.
+
+    ``since`` is when it arrived or was asked for last, which began ``first_attempt``.
+    """
 
     place: int
     status: Status = Status.WAITING
     attempt: int = 0
+    first_attempt: int = 1
+    accept_profile: bool = False
+    since: datetime | None = None  # of a row kept before there were requests
 
 
 @dataclass(frozen=True)
@@ -92,13 +102,28 @@ class Trainings:
     def running(self) -> TrainingStarted | None:
         """The attempt that runs, or whose ``training.started`` is on its way through the log."""
         found = next((name for name, batch in self.batches.items() if batch.status is Status.TRAINING), None)
-        return TrainingStarted(batch=found, attempt=self.batches[found].attempt) if found else None
+        return self.attempt_at(found) if found else None
 
     @property
     def queue(self) -> list[str]:
         """The batches that wait, the first to arrive first."""
         waiting = (name for name, batch in self.batches.items() if batch.status is Status.WAITING)
         return sorted(waiting, key=lambda name: self.batches[name].place)
+
+    @property
+    def last_place(self) -> int:
+        """The place behind all others."""
+        return 1 + max((batch.place for batch in self.batches.values()), default=-1)
+
+    def attempt_at(self, name: str) -> TrainingStarted:
+        """Return the start of the batch's last attempt."""
+        batch = self.batches[name]
+        return TrainingStarted(
+            batch=name,
+            attempt=batch.attempt,
+            first_attempt=batch.first_attempt,
+            accept_profile=batch.accept_profile,
+        )
 
     def with_batch(self, name: str, batch: Batch) -> Trainings:
         """Return the state with this batch in it."""
@@ -109,13 +134,23 @@ class Trainings:
         running = self.running
         return running is not None and (running.batch, running.attempt) == (event.batch, event.attempt)
 
+    def is_news(self, event: TrainingRequested) -> bool:
+        """Whether the request is later than all that the batch was asked for before, and its arrival."""
+        batch = self.batches.get(event.batch)
+        return batch is not None and (batch.since is None or event.requested_at > batch.since)
+
 
 def on_batch_event(state: Trainings, recorded: Recorded) -> tuple[Trainings, list[Action]]:
-    """One training at a time, batches in the order of their arrival, a failed one again until it is final."""
+    """One training at a time, batches in the order of their arrival, a failed one again until it is final.
+
+    A batch that is asked for goes to the end of the queue.
+    """
     event, actions = recorded.event, list[Action]()
     match event:
         case BatchArrived() if event.batch not in state.batches:
-            state = state.with_batch(event.batch, Batch(place=len(state.batches)))
+            state = state.with_batch(event.batch, Batch(place=state.last_place, since=recorded.time))
+        case TrainingRequested() if state.is_news(event):
+            state = _requested(state, event)
         case TrainingStarted() if state.runs(event):
             actions.append(Launch(event))
         case TrainingSucceeded() if state.runs(event):
@@ -136,24 +171,44 @@ def _with_status(state: Trainings, name: str, status: Status) -> Trainings:
     return state.with_batch(name, replace(state.batches[name], status=status))
 
 
+def _requested(state: Trainings, event: TrainingRequested) -> Trainings:
+    batch = replace(state.batches[event.batch], since=event.requested_at)
+    # One that waits or trains is left to that. Its request is old news from here on as well: read again after
+    # the training's end, it must not begin another.
+    if batch.status in {Status.TRAINED, Status.FAILED}:
+        batch = replace(
+            batch,
+            place=state.last_place,
+            status=Status.WAITING,
+            first_attempt=batch.attempt + 1,
+            accept_profile=event.accept_profile,
+        )
+    return state.with_batch(event.batch, batch)
+
+
 def _attempted(state: Trainings, name: str) -> tuple[Trainings, Publish]:
     batch = state.batches[name]
-    attempt = batch.attempt + 1
-    state = state.with_batch(name, replace(batch, status=Status.TRAINING, attempt=attempt))
-    return state, Publish(TrainingStarted(batch=name, attempt=attempt))
+    state = state.with_batch(name, replace(batch, status=Status.TRAINING, attempt=batch.attempt + 1))
+    return state, Publish(state.attempt_at(name))
 
 
 def on_training_failure(
-    started: TrainingStarted, reason: str, seconds: float | None, attempts: int, logs: str | None = None
+    started: TrainingStarted,
+    failure: Failure,
+    attempts: int,
+    seconds: float | None = None,
+    logs: str | None = None,
 ) -> TrainingFailed:
-    """Return what to publish of a failed attempt: the last of ``attempts`` is final."""
+    """Return what to publish of a failed attempt: final if its failure is, or the last of ``attempts``."""
+    tried = started.attempt - started.first_attempt + 1
     return TrainingFailed(
         batch=started.batch,
         attempt=started.attempt,
-        reason=reason,
-        final=started.attempt >= attempts,
+        reason=failure.reason,
+        final=failure.final or tried >= attempts,
         seconds=seconds,
         logs=logs,
+        profile=failure.profile,
     )
 
 

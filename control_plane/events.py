@@ -13,6 +13,8 @@ from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from control_plane.failures import RefusedProfile
+
 CONTENT_TYPE = "application/cloudevents+json"
 HEADERS: dict[str, str | bytes | None] = {"content-type": CONTENT_TYPE.encode()}
 BATCHES = "control.batches"
@@ -79,10 +81,28 @@ class TrainingEvent(BatchEvent):
         return f"{self.type}/{self.batch}/{self.attempt}"
 
 
+class TrainingRequested(BatchEvent):
+    """Someone wants a batch to be trained on anew; ``requested_at`` tells requests apart.
+
+    With ``accept_profile`` its profile may be beyond the bounds.
+    """
+
+    type: ClassVar[str] = "training.requested"
+    requested_at: datetime
+    accept_profile: bool = False
+
+    @property
+    def id(self) -> str:
+        """The batch and the moment."""
+        return f"{self.type}/{self.batch}/{iso(self.requested_at)}"
+
+
 class TrainingStarted(TrainingEvent):
-    """An attempt begins."""
+    """An attempt begins. ``first_attempt`` is the first since the batch arrived or was asked for last."""
 
     type: ClassVar[str] = "training.started"
+    first_attempt: int = Field(1, ge=1)
+    accept_profile: bool = False
 
 
 class TrainingSucceeded(TrainingEvent):
@@ -96,13 +116,17 @@ class TrainingSucceeded(TrainingEvent):
 
 
 class TrainingFailed(TrainingEvent):
-    """An attempt failed; ``final`` when there will not be another. ``logs`` says where its log is kept."""
+    """An attempt failed; ``final`` when there will not be another. ``logs`` says where its log is kept.
+
+    ``profile`` is there when the batch was refused for it.
+    """
 
     type: ClassVar[str] = "training.failed"
     reason: str
     final: bool
     seconds: float | None = None
     logs: str | None = None
+    profile: RefusedProfile | None = None
 
 
 class ModelEvent(Event):
@@ -175,6 +199,7 @@ EVENT_TYPES: dict[str, type[Event]] = {
     event.type: event
     for event in (
         BatchArrived,
+        TrainingRequested,
         TrainingStarted,
         TrainingSucceeded,
         TrainingFailed,

@@ -20,6 +20,7 @@ from control_plane.events import (
     TrainingStarted,
     TrainingSucceeded,
 )
+from control_plane.failures import Failure
 from control_plane.launchers.base import LaunchRefusedError
 
 if TYPE_CHECKING:
@@ -60,11 +61,11 @@ async def follow_training(
             await persist(launcher.submit, started)
         end = await _ended(launcher, started)
     except LaunchRefusedError as error:
-        return on_training_failure(started, str(error), None, attempts)
+        return on_training_failure(started, Failure(reason=str(error), final=True), attempts)
     if model := await persist(registry.trained_by, started.job):
         return _succeeded(started, model, end)
-    reason = end.reason or f"the job ended well and registered no model with the tag of {started.job}"
-    return on_training_failure(started, reason, end.seconds, attempts, end.logs)
+    nothing = Failure(reason=f"the job ended well and registered no model with the tag of {started.job}")
+    return on_training_failure(started, end.failure or nothing, attempts, end.seconds, end.logs)
 
 
 async def _ended(launcher: TrainingLauncher, started: TrainingStarted) -> JobEnd:

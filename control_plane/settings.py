@@ -87,9 +87,17 @@ class ControlPlane(BaseSettings):
 
     launcher: str = Field("local", pattern="^(local|kubernetes)$")
     training_command: list[str] = Field(
-        [sys.executable, "-m", "spark_apps.training", "--batch={batch}", "--attempt={attempt}"],
+        [
+            sys.executable,
+            "-m",
+            "spark_apps.training",
+            "--batch={batch}",
+            "--attempt={attempt}",
+            "--accept-profile={accept_profile}",
+        ],
         min_length=1,
-        description="what a local training job runs, as a JSON list; {batch} and {attempt} are filled in",
+        description="what a local training job runs, as a JSON list; {batch}, {attempt} and {accept_profile} "
+        "(true or false) are filled in",
     )
     training_attempts: int = Field(3, ge=1, description="tries of a training before its batch is given up")
     training_deadline_s: float = Field(3600, gt=0)

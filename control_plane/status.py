@@ -56,6 +56,8 @@ def batches(records: Iterable[events.Recorded]) -> list[Json]:
         match event:
             case events.BatchArrived(batch=name, files=files, bytes=size):
                 rows[name] |= {"files": files, "bytes": size}
+            case events.TrainingRequested(batch=name) if name in rows:
+                rows[name].pop("reason", None)  # of what is tried anew
             case events.TrainingSucceeded(batch=name) if name in rows:
                 rows[name].pop("reason", None)  # of an attempt before
                 rows[name] |= {

@@ -205,7 +205,8 @@ class Story:
         for recorded in log.seen[self._told :]:
             self._told += 1
             event = recorded.event
-            details = {k: v for k, v in event.model_dump(mode="json").items() if v not in (None, [], "")}
+            fields = event.model_dump(mode="json", exclude_defaults=True)
+            details = {name: value for name, value in fields.items() if value not in (None, [], "")}
             text = ", ".join(f"{name}={_short(value)}" for name, value in details.items())
             self.view.fact(f"{recorded.time:%H:%M:%S} {event.type:<18} {text}", style="cyan")
             if isinstance(event, events.TrainingFailed) and event.final:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from control_plane.events import RolloutStarted, TrainingStarted
+    from control_plane.failures import Failure
 
 _LONGEST_NAME = 52  # a pod's name is its Job's with a suffix, and a label has 63 characters
 
@@ -25,11 +26,16 @@ class LaunchRefusedError(RuntimeError):
 
 @dataclass(frozen=True)
 class JobEnd:
-    """How a job ended: ``reason`` says why it failed, null if it did not; ``logs`` where its log is kept."""
+    """How a job ended: ``failure`` says why it failed, null if it did not; ``logs`` where its log is kept."""
 
-    reason: str | None
+    failure: Failure | None
     seconds: float | None
     logs: str | None = None
+
+    @property
+    def reason(self) -> str | None:
+        """Why it failed, in words."""
+        return self.failure.reason if self.failure else None
 
 
 class TrainingLauncher(Protocol):
@@ -56,6 +62,15 @@ class RolloutLauncher(Protocol):
 
     def go_back(self, rollout: RolloutStarted) -> None:
         """Leave what the rollout was to replace; going back twice is harmless."""
+
+
+def arguments(started: TrainingStarted) -> dict[str, str]:
+    """Return what a job is told, by the name that its command or manifest has for it."""
+    return {
+        "batch": started.batch,
+        "attempt": str(started.attempt),
+        "accept_profile": str(started.accept_profile).lower(),
+    }
 
 
 def job_name(started: TrainingStarted) -> str:

@@ -18,7 +18,14 @@ from kubernetes import client, config, watch
 
 from control_plane import storage
 from control_plane.cluster import connect
-from control_plane.launchers.base import JobEnd, LauncherUnavailableError, LaunchRefusedError, job_name
+from control_plane.failures import Failure
+from control_plane.launchers.base import (
+    JobEnd,
+    LauncherUnavailableError,
+    LaunchRefusedError,
+    arguments,
+    job_name,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -111,7 +118,7 @@ class KubernetesTrainingLauncher:
             except client.ApiException as error:
                 if error.status != _NOT_THERE:
                     raise
-                return JobEnd(f"the Job {name} is gone", None)
+                return JobEnd(Failure(reason=f"the Job {name} is gone"), None)
             return self._end(job) or self._watched(job, seconds)
 
     def _watched(self, job: Any, seconds: float) -> JobEnd | None:
@@ -131,8 +138,8 @@ class KubernetesTrainingLauncher:
                 begun = job.status.start_time
                 seconds = (condition.last_transition_time - begun).total_seconds() if begun else None
                 pods = self._pods_of(job.metadata.name)
-                reason = self._reason(pods, condition) if condition.type == "Failed" else None
-                return JobEnd(reason, seconds, self._log(job.metadata.name, pods))
+                failure = self._failure(pods, condition) if condition.type == "Failed" else None
+                return JobEnd(failure, seconds, self._log(job.metadata.name, pods))
         return None
 
     def _pods_of(self, job: str) -> list[Any]:
@@ -141,10 +148,10 @@ class KubernetesTrainingLauncher:
         )
         return list(found.items)
 
-    def _reason(self, pods: list[Any], condition: Any) -> str:
+    def _failure(self, pods: list[Any], condition: Any) -> Failure:
         if condition.reason == "DeadlineExceeded":
-            return f"not done after {self._deadline_s:g} s"
-        return next(filter(None, map(_last_words, pods)), str(condition.message))
+            return Failure(reason=f"not done after {self._deadline_s:g} s")
+        return Failure.read(next(filter(None, map(_last_words, pods)), str(condition.message)))
 
     def _log(self, job: str, pods: list[Any]) -> str | None:
         """Keep the pod's log, which goes with the pod when the Job is cleaned up."""
@@ -178,7 +185,8 @@ def _last_words(pod: Any) -> str | None:
 def job_manifest(started: TrainingStarted, template: Manifest, deadline_s: float) -> Manifest:
     """Return the attempt's Job: the template with a name, a deadline and what to train on.
 
-    The first container gets BATCH and ATTEMPT, which its arguments name, and IMAGE, its own for executors.
+    The first container gets BATCH, ATTEMPT and ACCEPT_PROFILE, which its arguments name, and IMAGE, its own
+    for executors.
     """
     job = copy.deepcopy(template)
     metadata = job.setdefault("metadata", {})
@@ -189,11 +197,10 @@ def job_manifest(started: TrainingStarted, template: Manifest, deadline_s: float
         "activeDeadlineSeconds": max(1, round(deadline_s)),
     }
     container = job["spec"]["template"]["spec"]["containers"][0]
-    # Kubernetes expands $(NAME) in a value, and a batch may be called so.
-    batch = started.batch.replace("$(", "$$(")
-    told = {"BATCH": batch, "ATTEMPT": str(started.attempt), "IMAGE": container["image"]}
+    told = {name.upper(): value for name, value in arguments(started).items()} | {"IMAGE": container["image"]}
     container["env"] = [
-        *({"name": name, "value": value} for name, value in told.items()),
+        # Kubernetes expands $(NAME) in a value, and a batch may be called so.
+        *({"name": name, "value": value.replace("$(", "$$(")} for name, value in told.items()),
         *container.get("env", []),
     ]
     return job

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -15,8 +16,9 @@ from confluent_kafka import KafkaException
 from filelock import FileLock, Timeout
 
 from control_plane import audit
+from control_plane.failures import Failure
 from control_plane.launchers import job_runner
-from control_plane.launchers.base import JobEnd, LauncherUnavailableError, job_name
+from control_plane.launchers.base import JobEnd, LauncherUnavailableError, arguments, job_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,7 +34,7 @@ _SUBMIT_TIMEOUT_S = 30.0
 class LocalTrainingLauncher:
     """Each job is a runner with its own session, which outlives the control plane (``job_runner``).
 
-    ``command`` is what a job runs; ``{batch}`` and ``{attempt}`` in it are filled in.
+    ``command`` is what a job runs; ``{batch}``, ``{attempt}`` and ``{accept_profile}`` in it are filled in.
     """
 
     def __init__(
@@ -70,7 +72,8 @@ class LocalTrainingLauncher:
             if end := _ended(folder):
                 return replace(end, logs=str(self._log(folder)))
             job_runner.end_leftovers(folder)
-        return JobEnd(f"the runner of {folder.name} was killed", None, str(self._log(folder)))
+        killed = Failure(reason=f"the runner of {folder.name} was killed")
+        return JobEnd(killed, None, str(self._log(folder)))
 
     def _folder(self, started: TrainingStarted) -> Path:
         folder = self._home / "jobs" / job_name(started)
@@ -98,7 +101,9 @@ class LocalTrainingLauncher:
 
 
 def _filled(part: str, started: TrainingStarted) -> str:
-    return part.replace("{batch}", started.batch).replace("{attempt}", str(started.attempt))
+    told = arguments(started)
+    # At once: a batch may be called "{attempt}".
+    return re.sub(f"{{({'|'.join(told)})}}", lambda found: told[found[1]], part)
 
 
 def _held(folder: Path) -> bool:
@@ -114,7 +119,8 @@ def _ended(folder: Path) -> JobEnd | None:
         end: job_runner.Exit = json.loads((folder / job_runner.EXIT).read_text())
     except FileNotFoundError:
         return None
-    return JobEnd(reason=end["reason"], seconds=end["seconds"])
+    said = end["reason"]
+    return JobEnd(Failure.read(said) if said else None, seconds=end["seconds"])
 
 
 class LocalRolloutLauncher:

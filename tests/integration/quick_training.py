@@ -11,6 +11,12 @@ from pathlib import Path
 
 import requests
 
+from control_plane.failures import Failure, Finding, RefusedProfile
+
+PROFILE = RefusedProfile(
+    rows=100, findings=(Finding(what="share of mileage missing", was=0.02, now=0.98, bound=0.17),)
+)
+
 
 def register(job: str, batch: str) -> None:
     api = f"{os.environ['MLFLOW_TRACKING_URI']}/api/2.0/mlflow"
@@ -30,6 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--batch", required=True)
     parser.add_argument("--attempt", type=int, required=True)
+    parser.add_argument("--accept-profile", choices=("true", "false"), default="false")
     parser.add_argument("--starts", type=Path, help="a file that gets a line for each start")
     parser.add_argument("--seconds", type=float, default=0)
     parser.add_argument("--wait-for", type=Path, help="a file; batches that are called slow wait for it")
@@ -42,6 +49,10 @@ def main() -> None:
         time.sleep(0.05)
     if arguments.batch.startswith("broken"):
         Path(os.environ["TERMINATION_MESSAGE_PATH"]).write_text("every row is without a price")
+        sys.exit(1)
+    if arguments.batch.startswith("unlike") and arguments.accept_profile == "false":
+        refused = Failure(reason="beyond the bounds", final=True, profile=PROFILE)
+        Path(os.environ["TERMINATION_MESSAGE_PATH"]).write_text(refused.message())
         sys.exit(1)
     if arguments.batch.startswith("flaky") and arguments.attempt == 1:
         sys.exit(3)

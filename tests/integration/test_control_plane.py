@@ -22,6 +22,7 @@ from control_plane import audit, events, watchers
 from control_plane.registry import Registry
 from control_plane.settings import Servers, Topics
 from control_plane.topics import ensure_topics
+from tests.integration.quick_training import PROFILE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -67,7 +68,7 @@ class Plane:
 
 def start(servers: Servers, home: Path) -> subprocess.Popen[bytes]:
     training = [sys.executable, str(QUICK_TRAINING), "--batch={batch}", "--attempt={attempt}"]
-    options = [f"--starts={home}/starts", f"--wait-for={home}/go"]
+    options = ["--accept-profile={accept_profile}", f"--starts={home}/starts", f"--wait-for={home}/go"]
     environment = {
         "PIPELINES_HOME": str(home),
         "CONTROL_TRAINING_COMMAND": json.dumps([*training, *options]),
@@ -153,6 +154,59 @@ def test_a_training_that_fails_once_is_tried_again(plane, batch):
     name = batch("flaky")
     plane.arrive(name)
     assert trained(plane, name).attempt == 2
+
+
+def pipelines(servers: Servers, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "control_plane.cli", *arguments],
+        env=os.environ | servers.environment(),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+    )
+
+
+def test_a_refused_batch_is_tried_once_and_taken_when_someone_asks_for_it_all_the_same(plane, batch):
+    name = batch("unlike")
+    plane.arrive(name)
+    *_, refused = plane.until(name, "training.failed")
+    assert isinstance(refused, events.TrainingFailed)
+    assert (refused.attempt, refused.final, refused.profile) == (1, True, PROFILE)
+
+    assert pipelines(plane.servers, "train", name).returncode == 0
+    eventually(lambda: plane.types(name).count("training.failed") == 2)
+    assert pipelines(plane.servers, "train", name, "--accept-profile").returncode == 0
+    assert trained(plane, name).attempt == 3
+    begun = [event for event in plane.story(name) if isinstance(event, events.TrainingStarted)]
+    assert [(event.first_attempt, event.accept_profile) for event in begun] == [
+        (1, False),
+        (2, False),
+        (3, True),
+    ]
+
+
+def test_a_batch_that_is_asked_for_has_all_its_attempts_again(plane, batch):
+    name = batch("broken")
+    plane.arrive(name)
+    eventually(lambda: plane.types(name).count("training.failed") == 2)
+    assert pipelines(plane.servers, "train", name).returncode == 0
+    eventually(lambda: plane.types(name).count("training.failed") == 4)
+    failures = [event for event in plane.story(name) if isinstance(event, events.TrainingFailed)]
+    assert [(event.attempt, event.final) for event in failures] == [
+        (1, False),
+        (2, True),
+        (3, False),
+        (4, True),
+    ]
+
+
+def test_a_batch_that_never_arrived_cannot_be_asked_for(plane, batch):
+    said = pipelines(plane.servers, "train", "unheard-of")
+    assert said.returncode == 1
+    assert said.stderr.startswith("pipelines: batch unheard-of never arrived; ")
+    assert said.stderr.count("\n") == 1
+    assert plane.story("unheard-of") == []
 
 
 def test_a_batch_with_an_odd_name_is_a_batch_like_any_other(plane, batch):

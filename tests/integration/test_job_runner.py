@@ -14,6 +14,7 @@ import pytest
 from filelock import FileLock
 
 from control_plane.events import TrainingStarted
+from control_plane.failures import Failure
 from control_plane.launchers import job_runner
 from control_plane.launchers.base import JobEnd, job_name
 from control_plane.launchers.local import LocalTrainingLauncher
@@ -22,17 +23,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 STARTED = TrainingStarted(batch="b1", attempt=1)
+KILLED = Failure(reason="the runner of train-b1-1 was killed")
 
 
 def launcher(home, script, *, deadline_s=60.0):
-    command = ["/bin/sh", "-c", script, "job", "{batch}", "{attempt}"]
+    command = ["/bin/sh", "-c", script, "job", "{batch}", "{attempt}", "{accept_profile}"]
     return LocalTrainingLauncher(home, command, deadline_s, environment={"SERVER": "somewhere"})
 
 
-def run(home, script, **options):
+def run(home, script, started=STARTED, **options):
     runs = launcher(home, script, **options)
-    runs.submit(STARTED)
-    end = runs.wait(STARTED, 30)
+    runs.submit(started)
+    end = runs.wait(started, 30)
     assert end is not None
     return end
 
@@ -56,7 +58,14 @@ def test_a_job_that_ends_well_has_no_reason(tmp_path):
 
 def test_a_failed_job_says_why_itself(tmp_path):
     end = run(tmp_path, 'echo "every row is without a price" > "$TERMINATION_MESSAGE_PATH"; exit 1')
-    assert end.reason == "every row is without a price"
+    assert end.failure == Failure(reason="every row is without a price")
+
+
+def test_a_failed_job_may_say_that_it_cannot_change(tmp_path):
+    said = Failure(reason="the batch is empty", final=True)
+    (tmp_path / "said").write_text(said.message())
+    end = run(tmp_path, f'cp {tmp_path}/said "$TERMINATION_MESSAGE_PATH"; exit 1')
+    assert end.failure == said
 
 
 def test_a_failed_job_that_says_nothing_is_told_by_its_exit_code_and_its_log(tmp_path):
@@ -81,8 +90,14 @@ def test_a_job_past_its_deadline_is_ended_with_all_its_processes(tmp_path):
 
 
 def test_the_command_gets_batch_attempt_and_servers_and_writes_to_the_log(tmp_path):
-    run(tmp_path, 'echo "$1 $2 $SERVER"')
-    assert (tmp_path / "logs" / "train-b1-1.log").read_text().splitlines()[-1] == "b1 1 somewhere"
+    run(tmp_path, 'echo "$1 $2 $3 $SERVER"')
+    assert (tmp_path / "logs" / "train-b1-1.log").read_text().splitlines()[-1] == "b1 1 false somewhere"
+
+
+def test_the_command_is_told_to_accept_the_profile_and_a_batchs_name_stays_as_it_is(tmp_path):
+    odd = TrainingStarted(batch="{attempt}", attempt=1, accept_profile=True)
+    run(tmp_path, f'echo "$1 $2 $3" > {tmp_path}/told', odd)
+    assert (tmp_path / "told").read_text() == "{attempt} 1 true\n"
 
 
 def test_a_job_that_runs_is_met_and_not_started_again(tmp_path):
@@ -134,7 +149,7 @@ def test_the_job_of_a_killed_runner_is_over_and_nothing_of_it_is_left(tmp_path):
     runs.submit(STARTED)
     pid = int(written(tmp_path / "pid"))
     runner_of(tmp_path).kill()
-    assert runs.wait(STARTED, 30) == JobEnd("the runner of train-b1-1 was killed", None, log_of(tmp_path))
+    assert runs.wait(STARTED, 30) == JobEnd(KILLED, None, log_of(tmp_path))
     assert gone(pid)
 
 
@@ -170,7 +185,7 @@ def test_a_job_ends_with_the_system_it_belongs_to_and_may_run_again(tmp_path, mo
         runs.submit(STARTED)
         pid = int(written(tmp_path / "pid"))
         assert runs.wait(STARTED, 0) is None
-    assert runs.wait(STARTED, 30) == JobEnd("the runner of train-b1-1 was killed", None, log_of(tmp_path))
+    assert runs.wait(STARTED, 30) == JobEnd(KILLED, None, log_of(tmp_path))
     assert gone(pid)
     assert not (tmp_path / "jobs" / "train-b1-1" / job_runner.EXIT).exists()
 

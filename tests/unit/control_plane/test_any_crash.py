@@ -27,8 +27,10 @@ from control_plane.decisions import (
     on_model_event,
     on_training_failure,
 )
+from control_plane.failures import Failure
 
 ATTEMPTS = 2
+ACCEPTED = {"b2", "b4"}  # when they are asked for
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
 
@@ -50,8 +52,12 @@ class World:
     def running(self) -> list[str]:
         return [name for name in self.jobs if name not in self.ended]
 
+    @property
+    def now(self) -> datetime:
+        return NOON + timedelta(milliseconds=len(self.log))
+
     def publish(self, event: events.Event) -> None:
-        self.log.append(events.Recorded(id=event.id, source="/tests", time=NOON, event=event))
+        self.log.append(events.Recorded(id=event.id, source="/tests", time=self.now, event=event))
 
     def read(self, crash_after: int | None) -> None:
         """Handle the next record; ``crash_after`` so many effects (actions, then kept changes)."""
@@ -118,8 +124,13 @@ class World:
 
     def roll_back(self, version: int) -> None:
         if self.decide is on_model_event:
-            at = NOON + timedelta(milliseconds=len(self.log))
-            self.publish(events.RollbackRequested(version=version, requested_at=at))
+            self.publish(events.RollbackRequested(version=version, requested_at=self.now))
+
+    def request(self, number: int) -> None:
+        if self.decide is on_batch_event:
+            batch = f"b{number}"
+            accept = batch in ACCEPTED
+            self.publish(events.TrainingRequested(batch=batch, requested_at=self.now, accept_profile=accept))
 
     def settle(self) -> None:
         while self.position < len(self.log) or self.running or self.followed:
@@ -133,7 +144,7 @@ def outcome(started: Any, *, good: bool) -> events.Event:
         case events.TrainingStarted(batch=batch, attempt=attempt) if good:
             return events.TrainingSucceeded(batch=batch, attempt=attempt, run_id="r", version=1, seconds=1)
         case events.TrainingStarted():
-            return on_training_failure(started, "bad luck", 1.0, ATTEMPTS)
+            return on_training_failure(started, Failure(reason="bad luck"), ATTEMPTS)
         case events.RolloutStarted(version=version, rollout=rollout) if good:
             return events.RolloutSucceeded(version=version, rollout=rollout, seconds=1)
         case _:
@@ -143,6 +154,7 @@ def outcome(started: Any, *, good: bool) -> events.Event:
 STEPS = st.one_of(
     st.tuples(st.just("arrive"), st.integers(1, 4)),
     st.tuples(st.just("roll back"), st.integers(1, 4)),
+    st.tuples(st.just("request"), st.integers(1, 4)),
     st.tuples(st.just("repeat"), st.integers(0, 30)),
     st.tuples(st.just("read"), st.none()),
     st.tuples(st.just("read and crash after so many effects"), st.integers(0, 3)),
@@ -158,6 +170,7 @@ def live(world: World, steps: list[tuple[str, Any]], arrival: Any) -> None:
     acts = {
         "arrive": lambda number: world.publish(arrival(number)),
         "roll back": world.roll_back,
+        "request": world.request,
         "repeat": world.repeat,
         "read": world.read,
         "read and crash after so many effects": world.read,
@@ -191,12 +204,26 @@ def test_every_batch_is_trained_or_finally_failed_and_never_two_at_once(steps):
     world = World(on_batch_event, Trainings())
     live(world, steps, arrived)
 
-    told = {record.event.batch for record in world.log}
+    told = {record.event.batch for record in world.log if isinstance(record.event, events.BatchArrived)}
     assert set(world.kept.batches) == told
     for name, batch in world.kept.batches.items():
-        attempts = [job.attempt for job in world.jobs.values() if job.batch == name]
-        assert attempts == list(range(1, batch.attempt + 1))
-        assert batch.status is Status.TRAINED or (batch.status is Status.FAILED and batch.attempt == ATTEMPTS)
+        jobs = [job for job in world.jobs.values() if job.batch == name]
+        assert [job.attempt for job in jobs] == list(range(1, batch.attempt + 1))
+        assert all(job.attempt - job.first_attempt < ATTEMPTS for job in jobs)
+        tried = batch.attempt - batch.first_attempt + 1
+        assert batch.status is Status.TRAINED or (batch.status is Status.FAILED and tried == ATTEMPTS)
+
+
+@given(st.lists(STEPS, max_size=60))
+def test_a_request_begins_one_row_of_attempts_at_most_and_its_flag_is_theirs_alone(steps):
+    world = World(on_batch_event, Trainings())
+    live(world, steps, arrived)
+
+    begun = {(job.batch, job.first_attempt) for job in world.jobs.values()}
+    asked = {record.id for record in world.log if isinstance(record.event, events.TrainingRequested)}
+    assert len(begun) <= len(world.kept.batches) + len(asked)
+    for job in world.jobs.values():
+        assert job.accept_profile == (job.first_attempt > 1 and job.batch in ACCEPTED)
 
 
 @given(st.lists(STEPS, max_size=60))

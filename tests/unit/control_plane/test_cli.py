@@ -27,6 +27,7 @@ COMMANDS = [
     "watch all",
     "audit",
     "status",
+    "train",
 ]
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from pydantic import TypeAdapter
 
 from control_plane import events
 from control_plane.decisions import (
@@ -18,8 +19,10 @@ from control_plane.decisions import (
     on_model_event,
     on_training_failure,
 )
+from control_plane.failures import Failure, RefusedProfile
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+LATER = NOON + timedelta(hours=1)
 
 
 def recorded(event: events.Event, time: datetime = NOON) -> events.Recorded:
@@ -32,6 +35,10 @@ def arrived(batch: str) -> events.BatchArrived:
 
 def started(batch: str, attempt: int = 1) -> events.TrainingStarted:
     return events.TrainingStarted(batch=batch, attempt=attempt)
+
+
+def requested(batch: str, at: datetime, *, accept: bool = False) -> events.TrainingRequested:
+    return events.TrainingRequested(batch=batch, requested_at=at, accept_profile=accept)
 
 
 def succeeded(batch: str, attempt: int = 1) -> events.TrainingSucceeded:
@@ -80,7 +87,7 @@ class TestTrainings:
     def test_the_first_batch_is_trained_at_once(self):
         state, actions = on_batch_event(Trainings(), recorded(arrived("b1")))
         assert actions == [Publish(started("b1"))]
-        assert state.batches == {"b1": Batch(place=0, status=Status.TRAINING, attempt=1)}
+        assert state.batches == {"b1": Batch(place=0, status=Status.TRAINING, attempt=1, since=NOON)}
 
     def test_reading_that_a_training_started_launches_its_job(self):
         state = after_batches(arrived("b1"))
@@ -133,8 +140,83 @@ class TestTrainings:
 
     @pytest.mark.parametrize(("attempt", "final"), [(1, False), (2, False), (3, True), (4, True)])
     def test_the_last_attempt_is_final(self, attempt, final):
-        failure = on_training_failure(started("b1", attempt), "no rows", 1.0, attempts=3)
+        failure = on_training_failure(started("b1", attempt), Failure(reason="no rows"), attempts=3)
         assert (failure.final, failure.attempt, failure.reason) == (final, attempt, "no rows")
+
+    def test_what_cannot_change_is_final_at_once_and_told_with_the_profile(self):
+        profile = RefusedProfile(rows=10, findings=())
+        refused = Failure(reason="beyond the bounds", final=True, profile=profile)
+        failure = on_training_failure(started("b1"), refused, attempts=3)
+        assert (failure.final, failure.profile) == (True, profile)
+
+
+class TestRequests:
+    """A batch is asked for anew; LATER is after its arrival."""
+
+    FAILED = (arrived("b1"), started("b1"), failed("b1", final=True))
+
+    def test_a_failed_batch_that_is_asked_for_gets_an_attempt_of_its_own_with_the_flag(self):
+        state, actions = on_batch_event(
+            after_batches(*self.FAILED), recorded(requested("b1", LATER, accept=True))
+        )
+        again = events.TrainingStarted(batch="b1", attempt=2, first_attempt=2, accept_profile=True)
+        assert actions == [Publish(again)]
+        assert state.running == again
+        assert on_batch_event(state, recorded(again)) == (state, [Launch(again)])
+
+    def test_a_trained_batch_may_be_trained_again_without_the_flag(self):
+        state = after_batches(arrived("b1"), succeeded("b1"))
+        _, actions = on_batch_event(state, recorded(requested("b1", LATER)))
+        assert actions == [Publish(events.TrainingStarted(batch="b1", attempt=2, first_attempt=2))]
+
+    def test_the_next_attempt_of_a_request_has_its_flag_and_its_first_attempt(self):
+        state = after_batches(*self.FAILED, requested("b1", LATER, accept=True))
+        _, actions = on_batch_event(state, recorded(failed("b1", attempt=2)))
+        third = events.TrainingStarted(batch="b1", attempt=3, first_attempt=2, accept_profile=True)
+        assert actions == [Publish(third)]
+
+    def test_the_flag_is_of_one_request_alone(self):
+        story = (*self.FAILED, requested("b1", LATER, accept=True), failed("b1", attempt=2, final=True))
+        _, actions = on_batch_event(
+            after_batches(*story), recorded(requested("b1", LATER + timedelta(seconds=1)))
+        )
+        assert actions == [Publish(events.TrainingStarted(batch="b1", attempt=3, first_attempt=3))]
+
+    @pytest.mark.parametrize(("attempt", "final"), [(4, False), (5, False), (6, True)])
+    def test_attempts_count_from_the_request(self, attempt, final):
+        begun = events.TrainingStarted(batch="b1", attempt=attempt, first_attempt=4)
+        assert on_training_failure(begun, Failure(reason="no rows"), attempts=3).final is final
+
+    def test_a_batch_that_is_asked_for_waits_behind_those_that_wait(self):
+        story = (arrived("b1"), succeeded("b1"), arrived("b2"), arrived("b3"))
+        state = after_batches(*story, requested("b1", LATER), arrived("b4"))
+        assert state.running == started("b2")
+        assert state.queue == ["b3", "b1", "b4"]
+
+    def test_a_request_that_is_read_again_begins_nothing(self):
+        asked = requested("b1", LATER)
+        state = after_batches(*self.FAILED, asked, succeeded("b1", attempt=2))
+        assert on_batch_event(state, recorded(asked)) == (state, [])
+
+    def test_a_request_during_the_training_is_left_to_it_even_when_it_is_read_again_afterwards(self):
+        asked = requested("b1", LATER, accept=True)
+        state = after_batches(arrived("b1"), asked)
+        assert state.running == started("b1")
+        state = after_batches(arrived("b1"), asked, failed("b1", final=True))
+        assert on_batch_event(state, recorded(asked)) == (state, [])
+
+    def test_a_request_for_a_batch_that_never_arrived_changes_nothing(self):
+        state = after_batches(arrived("b1"))
+        assert on_batch_event(state, recorded(requested("b9", LATER))) == (state, [])
+
+    def test_a_request_from_before_the_arrival_is_not_about_this_batch(self):
+        state = after_batches(*self.FAILED)
+        assert on_batch_event(state, recorded(requested("b1", NOON))) == (state, [])
+
+    def test_a_batch_kept_before_there_were_requests_may_be_asked_for(self):
+        kept = TypeAdapter(Batch).validate_python({"place": 0, "status": "failed", "attempt": 3})
+        _, actions = on_batch_event(Trainings({"b1": kept}), recorded(requested("b1", NOON)))
+        assert actions == [Publish(events.TrainingStarted(batch="b1", attempt=4, first_attempt=4))]
 
 
 class TestRollouts:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from control_plane import events
+from control_plane.failures import Finding, RefusedProfile
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
@@ -17,9 +18,28 @@ BATCHES = st.text(min_size=1).filter(lambda text: text.isprintable())
 NUMBERS = st.integers(1, 10_000)
 SECONDS = st.floats(0, 1e6)
 TIMES = st.integers(0, 2**33).map(lambda seconds: datetime.fromtimestamp(seconds + 0.25, UTC))
+SHARES = st.dictionaries(st.text(), st.floats(0, 1))
+PROFILES = st.builds(
+    RefusedProfile,
+    run_id=st.none() | st.text(),
+    rows=NUMBERS,
+    findings=st.lists(
+        st.builds(Finding, what=st.text(), was=st.none() | SECONDS, now=SECONDS, bound=SECONDS)
+    ),
+    dropped=SHARES,
+    missing=SHARES,
+    medians=SHARES,
+)
 ANY_EVENT = st.one_of(
     st.builds(events.BatchArrived, batch=BATCHES, path=st.text(), files=NUMBERS, bytes=NUMBERS),
-    st.builds(events.TrainingStarted, batch=BATCHES, attempt=NUMBERS),
+    st.builds(events.TrainingRequested, batch=BATCHES, requested_at=TIMES, accept_profile=st.booleans()),
+    st.builds(
+        events.TrainingStarted,
+        batch=BATCHES,
+        attempt=NUMBERS,
+        first_attempt=NUMBERS,
+        accept_profile=st.booleans(),
+    ),
     st.builds(
         events.TrainingSucceeded,
         batch=BATCHES,
@@ -35,6 +55,7 @@ ANY_EVENT = st.one_of(
         reason=st.text(),
         final=st.booleans(),
         seconds=st.none() | SECONDS,
+        profile=st.none() | PROFILES,
     ),
     st.builds(
         events.ModelRegistered,
@@ -121,6 +142,32 @@ def test_fields_that_a_later_version_adds_are_ignored():
     envelope["data"]["colour"] = "blue"
     envelope["traceparent"] = "00-0af7651916cd43dd8448eb211c80319c-00f067aa0ba902b7-01"
     assert events.decode(json.dumps(envelope).encode()).event == events.TrainingStarted(batch="b1", attempt=1)
+
+
+@pytest.mark.parametrize(
+    ("event", "data"),
+    [
+        (events.TrainingStarted(batch="b1", attempt=2), {"batch": "b1", "attempt": 2}),
+        (
+            events.TrainingFailed(batch="b1", attempt=2, reason="no rows", final=True, seconds=1.5),
+            {"batch": "b1", "attempt": 2, "reason": "no rows", "final": True, "seconds": 1.5},
+        ),
+    ],
+    ids=lambda value: getattr(value, "type", ""),
+)
+def test_events_of_before_there_was_a_gate_are_read(event, data):
+    _, value = events.encode(event, source="/tests", time=NOON)
+    old = json.dumps(json.loads(value) | {"data": data}).encode()
+    assert events.decode(old).event == event
+
+
+def test_requests_for_one_batch_are_told_apart_by_their_moment():
+    first, second = (
+        events.TrainingRequested(batch="b1", requested_at=NOON + timedelta(milliseconds=later))
+        for later in (0, 1)
+    )
+    assert first.id == "training.requested/b1/2026-01-31T12:00:00.000Z"
+    assert first.id != second.id
 
 
 def test_times_are_told_in_utc_with_milliseconds():

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from control_plane import events, followers
+from control_plane.failures import Failure
 from control_plane.followers import follow_rollout, follow_training
 from control_plane.launchers.base import JobEnd, LauncherUnavailableError, LaunchRefusedError
 from control_plane.registry import ModelVersion, RegistryUnavailableError
@@ -56,15 +57,17 @@ def test_a_training_succeeds_with_the_version_that_its_job_registered():
 
 
 def test_a_job_that_has_registered_already_is_not_launched_again():
-    launcher = Script(wait=[JobEnd("the runner was killed", None)])
+    launcher = Script(wait=[JobEnd(Failure(reason="the runner was killed"), None)])
     event = train(launcher, Script(trained_by=[MODEL, MODEL]))
     assert isinstance(event, events.TrainingSucceeded)
     assert launcher.calls == ["wait"]
 
 
 def test_a_failed_job_is_told_with_its_reason():
-    event = train(Script(wait=[JobEnd("no rows", 2.0)]), Script())
-    assert event == events.TrainingFailed(batch="b1", attempt=1, reason="no rows", final=False, seconds=2.0)
+    event = train(Script(wait=[JobEnd(Failure(reason="no rows"), 2.0, "its.log")]), Script())
+    assert event == events.TrainingFailed(
+        batch="b1", attempt=1, reason="no rows", final=False, seconds=2.0, logs="its.log"
+    )
 
 
 def test_a_job_that_ended_well_without_a_model_failed():
@@ -76,7 +79,7 @@ def test_a_job_that_ended_well_without_a_model_failed():
 
 def test_a_job_that_cannot_be_launched_failed_with_the_reason():
     event = train(Script(submit=[LaunchRefusedError("no quota")]), Script())
-    assert (event.type, event.reason) == ("training.failed", "no quota")
+    assert (event.type, event.reason, event.final) == ("training.failed", "no quota", True)
 
 
 def test_an_outage_is_no_failure():

@@ -29,9 +29,16 @@ def test_a_job_is_its_template_told_what_to_train_on():
     assert job["spec"]["template"]["spec"]["containers"][0]["env"] == [
         {"name": "BATCH", "value": "b1"},
         {"name": "ATTEMPT", "value": "2"},
+        {"name": "ACCEPT_PROFILE", "value": "false"},
         {"name": "IMAGE", "value": "i:1"},
         {"name": "A", "value": "1"},
     ]
+
+
+def test_a_job_is_told_to_accept_the_profile():
+    accepting = TrainingStarted(batch="b1", attempt=2, first_attempt=2, accept_profile=True)
+    environment = job_manifest(accepting, TEMPLATE, 90)["spec"]["template"]["spec"]["containers"][0]["env"]
+    assert {"name": "ACCEPT_PROFILE", "value": "true"} in environment
 
 
 def test_the_template_itself_stays_as_it_is():

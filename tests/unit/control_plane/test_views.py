@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from io import StringIO
 
 import pytest
@@ -33,6 +34,13 @@ class TestAudit:
         failed = events.TrainingFailed(batch="b", attempt=3, reason="{batch}", final=True)
         assert audit_view.what(failed) == "attempt 3, the last: {batch}"
 
+    def test_an_override_is_told_from_its_request_on(self):
+        asked = events.TrainingRequested(batch="b", requested_at=NOON, accept_profile=True)
+        begun = events.TrainingStarted(batch="b", attempt=4, first_attempt=4, accept_profile=True)
+        assert audit_view.what(asked) == "anew, whatever its profile"
+        assert audit_view.what(begun) == "attempt 4, whatever its profile"
+        assert audit_view.what(asked.model_copy(update={"accept_profile": False})) == "anew"
+
     def test_a_line_of_json_has_the_fields_of_the_event(self):
         said = json.loads(audit_view.json_line(MODELS[1]))
         assert said["id"] == "rollout.started/1/1"
@@ -64,6 +72,13 @@ class TestStatus:
 
     def test_a_failed_attempt_shows_its_reason(self):
         assert status.batches(BATCHES[:4])[0]["reason"] == "killed by SIGKILL"
+
+    def test_a_batch_that_is_asked_for_anew_has_no_reason_any_more(self):
+        failed = events.TrainingFailed(batch="b1", attempt=2, reason="no rows", final=True)
+        asked = events.TrainingRequested(batch="b1", requested_at=NOON + timedelta(hours=1))
+        before = [*(record.event for record in BATCHES[:5]), failed]
+        assert status.batches(told(*before))[0]["reason"] == "no rows"
+        assert "reason" not in status.batches(told(*before, asked))[0]
 
     @pytest.mark.parametrize(
         ("events_read", "statuses"),
