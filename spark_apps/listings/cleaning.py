@@ -86,6 +86,9 @@ CLEAN: dict[str, str] = {
     **{name: _category(name) for name in _CATEGORIES},
 }
 
+# The cleaned columns that are numbers, in their own units, rather than flags or texts.
+NUMBERS: tuple[str, ...] = tuple(name for name in CLEAN if name not in {*FLAGS, *_CATEGORIES, "option_list"})
+
 # The raw columns that anything is read from; ids, addresses, savings_amount and free text are not.
 USED_COLUMNS: tuple[str, ...] = tuple(sorted({raw for raw, _ in _READ.values()} | set(_CATEGORIES)))
 

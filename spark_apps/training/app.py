@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -10,9 +10,11 @@ import mlflow
 import structlog
 from pyspark.sql import functions as F
 
+from spark_apps.listings.profile import profile
 from spark_apps.training import evaluation, tracking, train_sets
 from spark_apps.training.ensemble import Clock, fit_ensemble
 from spark_apps.training.model_card import model_card
+from spark_apps.training.quality_gate import Verdict, findings, judge, refusal
 from spark_apps.training.rows import TRAIN, account, judged_batch, quarantine, row_counts, training_rows
 
 if TYPE_CHECKING:
@@ -21,17 +23,18 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from control_plane.settings import Servers
-    from spark_apps.training.settings import TrainingSettings
+    from spark_apps.training.settings import GateSettings, TrainingSettings
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
 class Job:
-    """What is to be done: one attempt at one batch."""
+    """What is to be done: one attempt at one batch, taken whatever its profile if that is said."""
 
     batch: str
     attempt: int
+    accept_profile: bool = False
 
     @property
     def name(self) -> str:
@@ -40,7 +43,12 @@ class Job:
 
 
 def train(
-    spark: SparkSession, servers: Servers, settings: TrainingSettings, job: Job, scratch: str
+    spark: SparkSession,
+    servers: Servers,
+    settings: TrainingSettings,
+    gate: GateSettings,
+    job: Job,
+    scratch: str,
 ) -> ModelVersion:
     """Train on the job's batch and register the model; ``scratch`` is a folder for Spark to write to.
 
@@ -53,24 +61,42 @@ def train(
             return done
         mlflow.set_experiment(settings.experiment)
         with mlflow.start_run(run_name=job.name, tags={tracking.JOB: job.name}) as run:
-            return _train(spark, servers, settings, job, scratch, run)
+            return _train(spark, servers, settings, gate, job, scratch, run)
 
 
 def _train(
-    spark: SparkSession, servers: Servers, settings: TrainingSettings, job: Job, scratch: str, run: Run
+    spark: SparkSession,
+    servers: Servers,
+    settings: TrainingSettings,
+    gate: GateSettings,
+    job: Job,
+    scratch: str,
+    run: Run,
 ) -> ModelVersion:
     clock = Clock()
-    mlflow.log_params({"batch": job.batch, "attempt": job.attempt, **settings.model_dump()})
+    bounds = {f"gate_{name}": bound for name, bound in gate.model_dump().items()}
+    mlflow.log_params({**asdict(job), **settings.model_dump(), **bounds})
 
     with clock.step("read"):
         records = judged_batch(spark, servers, settings, job.batch)
-        counts = account(records)
+        batch_profile = profile(records, job.batch)
+        counts = account(batch_profile)
         if counts["rows.quarantined"]:
             quarantine(records, servers, job.batch)
 
+    with clock.step("judge"):
+        before = tracking.newest_version(settings.model_name)
+        last = tracking.profile_of(before)
+        found = findings(batch_profile, last, gate)
+        verdict = judge(found, last, accept=job.accept_profile)
+        tracking.log_profile(batch_profile, found, verdict)
+        log.info("training.judged", verdict=verdict, findings=[finding.what for finding in found])
+        if verdict is Verdict.REFUSED:
+            raise refusal(batch_profile, found, run.info.run_id)
+
     with clock.step("join"):
-        before = tracking.newest_version(settings.model_name) if settings.cumulative else None
-        earlier = train_sets.earlier(spark, servers, before.run_id if before else None, job.batch)
+        go_on_from = before.run_id if before and settings.cumulative else None
+        earlier = train_sets.earlier(spark, servers, go_on_from, job.batch)
         rows = training_rows(records, earlier, settings, job.batch)
         counts |= row_counts(rows, counts["rows.usable"], earlier, settings)
         batches = train_sets.batches(rows)
@@ -93,7 +119,11 @@ def _train(
         tracking.log_evaluation(ensemble, evaluated)
 
     with clock.step("register"):
-        tags = {tracking.JOB: job.name, tracking.BATCHES: ",".join(batches)}
+        tags = {
+            tracking.JOB: job.name,
+            tracking.BATCHES: ",".join(batches),
+            tracking.PROFILE: verdict.value,
+        }
         card = partial(model_card, ensemble, evaluated, settings, counts)
         version = tracking.register(ensemble.model, run, settings.model_name, tags, scratch, card)
 

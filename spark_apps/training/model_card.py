@@ -84,7 +84,8 @@ def _rows(counts: Mapping[str, int], tags: Mapping[str, str]) -> str:
     more = f"{len(batches) - _TOP} others and " if len(batches) > _TOP else ""
     what = [(name.removeprefix("rows.").replace(".", ": ").replace("_", " "), f"{n:,}")
             for name, n in counts.items()]  # fmt: skip
-    return f"Batches: {more}{named}.\n\n" + _table(("rows", "count"), what)
+    judged = f"The profile of the newest: {tags['pipelines.profile']}."
+    return f"Batches: {more}{named}. {judged}\n\n" + _table(("rows", "count"), what)
 
 
 def _settings(ensemble: Ensemble, settings: TrainingSettings) -> str:

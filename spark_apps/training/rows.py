@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from control_plane.settings import Servers
+    from spark_apps.listings.profile import Profile
     from spark_apps.training.settings import TrainingSettings
 
 log = structlog.get_logger()
@@ -36,14 +37,13 @@ def judged_batch(spark: SparkSession, servers: Servers, settings: TrainingSettin
     return judged(records, price_min=settings.price_min, price_max=settings.price_max).persist()
 
 
-def account(records: DataFrame) -> dict[str, int]:
-    """Count judged ``records`` by what became of them; the names are those of the metrics."""
-    verdicts = {row["verdict"]: row["count"] for row in records.groupBy("verdict").count().collect()}
-    counts = {"rows.read": sum(verdicts.values()), "rows.usable": verdicts.pop(None, 0)}
-    for name, count in sorted(verdicts.items()):
+def account(profile: Profile) -> dict[str, int]:
+    """Count a batch's rows by what became of them; the names are those of the metrics."""
+    counts = {"rows.read": profile.rows, "rows.usable": profile.usable}
+    for name, count in sorted(profile.unusable.items()):
         kind = "quarantined" if name in QUARANTINED else "dropped"
         counts[f"rows.{kind}.{name}"] = count
-    counts["rows.quarantined"] = sum(verdicts.get(name, 0) for name in QUARANTINED)
+    counts["rows.quarantined"] = sum(profile.unusable.get(name, 0) for name in QUARANTINED)
     return counts
 
 
@@ -83,10 +83,12 @@ def row_counts(
 ) -> dict[str, int]:
     """Count the rows of a training by part, and those that gave way to another listing of the same car.
 
-    Raises: BatchError when there are too few to train on.
+    Raises: BatchError when there are too few to train on, or none is new.
     """
     parts = {row["part"]: row["count"] for row in rows.groupBy("part").count().collect()}
     total = sum(parts.values())
+    if not usable:
+        raise BatchError("there is no usable listing in the batch")
     before = earlier.count() if earlier is not None else 0
     if total < settings.rows_at_least or len(parts) < 2:  # noqa: PLR2004  # train and test
         raise BatchError(

@@ -14,16 +14,17 @@ import pandas  # type: ignore[import-untyped]
 import pyspark
 import requests
 from mlflow import MlflowClient
-from mlflow.artifacts import download_artifacts
+from mlflow.artifacts import download_artifacts, load_dict
 from mlflow.data.meta_dataset import MetaDataset
 from mlflow.data.spark_dataset_source import SparkDatasetSource
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
-from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, ErrorCode
+from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.types import ColSpec, Schema, TensorSpec
 
 from spark_apps.listings.cleaning import USED_COLUMNS
 from spark_apps.listings.features import CATEGORIES, NUMBERS, VARIANTS
+from spark_apps.listings.profile import Profile
 from spark_apps.listings.quality import KEPT_COLUMNS
 from spark_apps.listings.samples import LISTING
 from spark_apps.listings.schema import RAW_COLUMNS
@@ -41,17 +42,21 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
     from pyspark.ml import PipelineModel
 
+    from control_plane.failures import Finding
     from spark_apps.training.ensemble import Ensemble
     from spark_apps.training.evaluation import Evaluation
+    from spark_apps.training.quality_gate import Verdict
 
 JOB = "pipelines.job"
 BATCHES = "pipelines.batches"
 DIGEST = "pipelines.digest"
 CODE = "pipelines.code"
+PROFILE = "pipelines.profile"
 
 _ABOUT = "Prices a used car, in dollars, from its raw listing. A version is what one training made."
 _INPUTS = tuple(name for name in RAW_COLUMNS if name != "price")
 
+_PROFILE_FILE = "profile.json"
 _SPARK_MODEL = "sparkml"  # the folder that MLflow's Spark flavor keeps the PipelineModel in
 
 
@@ -77,6 +82,33 @@ def newest_version(model_name: str, job: str | None = None) -> ModelVersion | No
     )
     found = [version for version in versions if job is None or version.tags.get(JOB) == job]
     return max(found, key=lambda version: int(version.version), default=None)
+
+
+def profile_of(version: ModelVersion | None) -> Profile | None:
+    """Return the profile of the batch that a version was registered for; none of one from before profiles."""
+    if version is None or version.run_id is None:
+        return None
+    try:
+        there = {file.path for file in MlflowClient().list_artifacts(version.run_id)}
+    except MlflowException as error:
+        if error.error_code == ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):  # the run was deleted
+            return None
+        raise
+    if _PROFILE_FILE not in there:
+        return None
+    return Profile.model_validate(load_dict(f"runs:/{version.run_id}/{_PROFILE_FILE}"))
+
+
+def log_profile(profile: Profile, found: Sequence[Finding], verdict: Verdict) -> None:
+    """Keep a batch's profile, what was found against the last accepted one, and what became of it."""
+    mlflow.log_dict(profile.model_dump(mode="json"), _PROFILE_FILE)
+    mlflow.log_dict({"findings": [finding.model_dump() for finding in found]}, "findings.json")
+    mlflow.log_metrics(
+        {f"profile.missing.{name}": share for name, share in profile.missing.items()}
+        | {f"profile.median.{name}": value for name, value in profile.medians.items()}
+        | {"profile.findings": float(len(found))}
+    )
+    mlflow.set_tag(PROFILE, verdict)
 
 
 def log_data(counts: Mapping[str, int], batches: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hdfs import InsecureClient
 
+from control_plane.failures import Failure
 from control_plane.registry import Registry
 from control_plane.simulator.batches import deliver
 from control_plane.simulator.generator import generate
@@ -26,10 +28,12 @@ FOLDS, SETTINGS = 2, 2
 BROKEN = "this,record,has,five,fields\n"
 
 
-def run_job(servers: Servers, batch: str, reason: Path) -> int:
+def run_job(servers: Servers, batch: str, reason: Path, *, accept_profile: bool = False) -> int:
     small = {"TRAINING_FOLDS": str(FOLDS), "TRAINING_GRID": str(SETTINGS)}
     environment = os.environ | servers.environment() | small | {"TERMINATION_MESSAGE_PATH": str(reason)}
-    command = [sys.executable, "-m", "spark_apps.training", "--batch", batch, "--attempt", "1"]
+    attempt = "2" if accept_profile else "1"
+    command = [sys.executable, "-m", "spark_apps.training", "--batch", batch, "--attempt", attempt]
+    command += ["--accept-profile", str(accept_profile).lower()]
     return subprocess.run(command, env=environment, timeout=280, check=False, capture_output=True).returncode
 
 
@@ -102,6 +106,7 @@ def test_mlflow_has_every_fit_the_data_the_pictures_and_a_card(
     }
     registered = client.get_model_version("used-car-price", str(version.version))
     assert f"${run.data.metrics['test.stack.rmse']:,.0f}" in registered.description
+    assert "nothing to compare with" in registered.description
     assert registered.tags["pipelines.code"]
     monkeypatch.setenv("MLFLOW_TRACKING_URI", sandbox.mlflow_tracking_uri)
     assert get_model_info(registered.source).saved_input_example_info["type"] == "dataframe"
@@ -172,4 +177,54 @@ def test_a_batch_that_cannot_be_trained_on_fails_with_one_sentence(
     deliver(sandbox.hdfs_url, tmp_path, batch)
 
     assert run_job(sandbox, batch, tmp_path / "reason") == 1
-    assert len((tmp_path / "reason").read_text().strip().splitlines()) == 1
+    failure = Failure.read((tmp_path / "reason").read_text())
+    assert failure.final
+    assert f"batch {batch} is " in failure.reason
+    assert len(failure.reason.splitlines()) == 1
+
+
+@pytest.fixture(scope="module")
+def spoiled(sandbox: Servers, version: ModelVersion, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A batch delivered after ``version`` whose mileages are gone."""
+    folder = tmp_path_factory.mktemp("spoiled")
+    [part] = generate(1_500, 12, folder, parts=1).parts
+    with part.open(newline="") as file:
+        listings = list(csv.DictReader(file))
+    with part.open("w", newline="") as file:
+        writer = csv.DictWriter(file, listings[0])
+        writer.writeheader()
+        writer.writerows(listing | {"mileage": ""} for listing in listings)
+    deliver(sandbox.hdfs_url, folder, "spoiled")
+    return "spoiled"
+
+
+@pytest.mark.timeout(400)
+def test_a_batch_beyond_the_bounds_is_refused_with_its_profile_and_taken_when_asked_to(
+    sandbox: Servers, version: ModelVersion, spoiled: str, tmp_path: Path
+) -> None:
+    from mlflow import MlflowClient  # noqa: PLC0415 - takes seconds
+
+    registry, client = Registry(sandbox.mlflow_tracking_uri), MlflowClient(sandbox.mlflow_tracking_uri)
+    experiment = client.get_run(version.run_id).info.experiment_id
+
+    assert run_job(sandbox, spoiled, tmp_path / "reason") == 1
+    refused = Failure.read((tmp_path / "reason").read_text())
+    assert refused.final
+    assert refused.profile is not None
+    assert [finding.what for finding in refused.profile.findings] == ["share of mileage missing"]
+    assert refused.profile.missing["mileage"] == 1
+    assert "share of mileage missing 1 (was 0.0" in refused.reason
+    assert registry.trained_by("train-spoiled-1") is None
+    run = client.get_run(str(refused.profile.run_id))
+    assert (run.info.experiment_id, run.info.status) == (experiment, "FAILED")
+    assert run.data.tags["pipelines.profile"] == "refused"
+    assert run.data.metrics["profile.missing.mileage"] == 1
+    assert "profile.json" in {file.path for file in client.list_artifacts(run.info.run_id)}
+
+    assert run_job(sandbox, spoiled, tmp_path / "reason", accept_profile=True) == 0
+    accepted = registry.trained_by("train-spoiled-2")
+    assert accepted is not None
+    assert accepted.batches == ("trained", "spoiled")
+    registered = client.get_model_version("used-car-price", str(accepted.version))
+    assert registered.tags["pipelines.profile"] == "accepted by override"
+    assert "accepted by override" in registered.description
