@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from control_plane.settings import Servers
+    from spark_apps.listings.profile import Profile
     from spark_apps.training.settings import GateSettings, TrainingSettings
 
 log = structlog.get_logger()
@@ -86,13 +87,7 @@ def _train(
 
     with clock.step("judge"):
         before = tracking.newest_version(settings.model_name)
-        last = tracking.profile_of(before)
-        found = findings(batch_profile, last, gate)
-        verdict = judge(found, last, accept=job.accept_profile)
-        tracking.log_profile(batch_profile, found, verdict)
-        log.info("training.judged", verdict=verdict, findings=[finding.what for finding in found])
-        if verdict is Verdict.REFUSED:
-            raise refusal(batch_profile, found, run.info.run_id)
+        verdict = _admitted(batch_profile, tracking.profile_of(before), gate, job, run)
 
     with clock.step("join"):
         go_on_from = before.run_id if before and settings.cumulative else None
@@ -132,3 +127,17 @@ def _train(
         "training.registered", version=int(version.version), seconds=round(sum(clock.seconds.values()), 1)
     )
     return version
+
+
+def _admitted(profile: Profile, last: Profile | None, gate: GateSettings, job: Job, run: Run) -> Verdict:
+    """Keep the batch's profile, and hold it against the last accepted one.
+
+    Raises: BatchRefusedError for a batch beyond the bounds, unless it is to be accepted all the same.
+    """
+    found = findings(profile, last, gate)
+    verdict = judge(found, last, accept=job.accept_profile)
+    tracking.log_profile(profile, found, verdict)
+    log.info("training.judged", verdict=verdict.value, findings=[finding.what for finding in found])
+    if verdict is Verdict.REFUSED:
+        raise refusal(profile, found, run.info.run_id)
+    return verdict

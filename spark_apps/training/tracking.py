@@ -13,6 +13,7 @@ import mlflow.spark
 import pandas  # type: ignore[import-untyped]
 import pyspark
 import requests
+import structlog
 from mlflow import MlflowClient
 from mlflow.artifacts import download_artifacts, load_dict
 from mlflow.data.meta_dataset import MetaDataset
@@ -21,6 +22,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.protos.databricks_pb2 import RESOURCE_ALREADY_EXISTS, RESOURCE_DOES_NOT_EXIST, ErrorCode
 from mlflow.types import ColSpec, Schema, TensorSpec
+from pydantic import ValidationError
 
 from spark_apps.listings.cleaning import USED_COLUMNS
 from spark_apps.listings.features import CATEGORIES, NUMBERS, VARIANTS
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
     from spark_apps.training.ensemble import Ensemble
     from spark_apps.training.evaluation import Evaluation
     from spark_apps.training.quality_gate import Verdict
+
+log = structlog.get_logger()
 
 JOB = "pipelines.job"
 BATCHES = "pipelines.batches"
@@ -96,7 +100,11 @@ def profile_of(version: ModelVersion | None) -> Profile | None:
         raise
     if _PROFILE_FILE not in there:
         return None
-    return Profile.model_validate(load_dict(f"runs:/{version.run_id}/{_PROFILE_FILE}"))
+    try:
+        return Profile.model_validate(load_dict(f"runs:/{version.run_id}/{_PROFILE_FILE}"))
+    except ValidationError as error:  # no override would help against it
+        log.warning("training.last_profile_unreadable", run_id=version.run_id, reason=str(error))
+        return None
 
 
 def log_profile(profile: Profile, found: Sequence[Finding], verdict: Verdict) -> None:

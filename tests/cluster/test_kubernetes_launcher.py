@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from control_plane.events import RolloutStarted, TrainingStarted
+from control_plane.failures import Failure
 from control_plane.launchers.base import JobEnd, LauncherUnavailableError, LaunchRefusedError
 from control_plane.settings import Kubernetes
 
@@ -111,12 +112,19 @@ def test_a_job_that_ends_well_has_no_reason(cluster, settings):
 
 def test_the_job_gets_batch_attempt_and_servers_under_the_level_restricted(cluster, settings):
     attempt = started("it's $(SERVER)")
-    script = 'echo "$1 $2 $SERVER $(id -u) $IMAGE" > /dev/termination-log; exit 1'
-    assert run(cluster, settings, script, attempt).reason == f"{attempt.batch} 1 somewhere 10001 {IMAGE}"
+    script = 'echo "$1 $2 $ACCEPT_PROFILE $SERVER $(id -u) $IMAGE" > /dev/termination-log; exit 1'
+    told = f"{attempt.batch} 1 false somewhere 10001 {IMAGE}"
+    assert run(cluster, settings, script, attempt).reason == told
 
 
 def test_a_failed_job_says_why_itself(cluster, settings):
     assert run(cluster, settings, "echo no rows > /dev/termination-log; exit 1").reason == "no rows"
+
+
+def test_a_failed_job_may_say_that_it_cannot_change(cluster, settings):
+    said = Failure(reason="the batch is empty", final=True)
+    script = f"echo '{said.message()}' > /dev/termination-log; exit 1"
+    assert run(cluster, settings, script).failure == said
 
 
 def test_a_failed_job_that_says_nothing_is_told_by_the_end_of_its_log(cluster, settings):

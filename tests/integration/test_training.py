@@ -28,12 +28,10 @@ FOLDS, SETTINGS = 2, 2
 BROKEN = "this,record,has,five,fields\n"
 
 
-def run_job(servers: Servers, batch: str, reason: Path, *, accept_profile: bool = False) -> int:
-    small = {"TRAINING_FOLDS": str(FOLDS), "TRAINING_GRID": str(SETTINGS)}
+def run_job(servers: Servers, batch: str, reason: Path, *options: str, **settings: str) -> int:
+    small = {"TRAINING_FOLDS": str(FOLDS), "TRAINING_GRID": str(SETTINGS)} | settings
     environment = os.environ | servers.environment() | small | {"TERMINATION_MESSAGE_PATH": str(reason)}
-    attempt = "2" if accept_profile else "1"
-    command = [sys.executable, "-m", "spark_apps.training", "--batch", batch, "--attempt", attempt]
-    command += ["--accept-profile", str(accept_profile).lower()]
+    command = [sys.executable, "-m", "spark_apps.training", f"--batch={batch}", "--attempt=1", *options]
     return subprocess.run(command, env=environment, timeout=280, check=False, capture_output=True).returncode
 
 
@@ -221,7 +219,9 @@ def test_a_batch_beyond_the_bounds_is_refused_with_its_profile_and_taken_when_as
     assert run.data.metrics["profile.missing.mileage"] == 1
     assert "profile.json" in {file.path for file in client.list_artifacts(run.info.run_id)}
 
-    assert run_job(sandbox, spoiled, tmp_path / "reason", accept_profile=True) == 0
+    quick = {"TRAINING_GRID": "1", "TRAINING_BOOSTING_ROUNDS": "20"}
+    override = ("--attempt=2", "--accept-profile=true")  # of an option given twice the last one counts
+    assert run_job(sandbox, spoiled, tmp_path / "reason", *override, **quick) == 0
     accepted = registry.trained_by("train-spoiled-2")
     assert accepted is not None
     assert accepted.batches == ("trained", "spoiled")
