@@ -190,6 +190,19 @@ class TestMovedNumbers:
             "10% quantile of maximum_seating"
         ]
 
+    def test_where_the_middle_half_is_all_the_same_the_ends_are_the_measure(self):
+        def seats(most: float) -> NumberProfile:
+            return NumberProfile(
+                known=ROWS,
+                quantiles=tuple(4 if level < 0.2 else 5 if level < 0.8 else most for level in LEVELS),
+            )
+
+        last = batch(numbers={"maximum_seating": seats(7)})
+        assert what(batch(numbers={"maximum_seating": seats(7.3)}), last) == []
+        assert what(batch(numbers={"maximum_seating": seats(8.5)}), last) == [
+            "90% quantile of maximum_seating"
+        ]
+
     def test_days_go_on(self):
         last = batch(numbers={"listed": spread(2020, 2020.1)})
         assert what(batch(numbers={"listed": spread(2021, 2021.1)}), last) == []
