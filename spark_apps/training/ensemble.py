@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pyspark.ml import PipelineModel, Transformer
     from pyspark.sql import DataFrame
 
+    from spark_apps.training.crossvalidation import KeptFits
     from spark_apps.training.settings import TrainingSettings
 
 log = structlog.get_logger()
@@ -84,9 +85,16 @@ class Ensemble:
 
 
 def fit_ensemble(
-    train: DataFrame, rows: int, settings: TrainingSettings, clock: Clock, scratch: str
+    train: DataFrame,
+    rows: int,
+    settings: TrainingSettings,
+    clock: Clock,
+    scratch: str,
+    kept: KeptFits | None = None,
 ) -> Ensemble:
     """Fit on ``train``, which has so many ``rows``; ``scratch`` is a folder for Spark to write to.
+
+    What is validated is ``kept``, and what was kept before is not fitted again.
 
     Needs: the kept raw columns, ``label`` (dollars), ``car`` and ``fold``.
     """
@@ -96,11 +104,11 @@ def fit_ensemble(
 
     with clock.step("cross_validate"):
         ensemble = members(settings, partitions=whole.rows.rdd.getNumPartitions())
-        validated = cross_validate(spark, ensemble, folds, settings.parallelism)
+        validated = cross_validate(spark, ensemble, folds, settings.parallelism, kept)
 
     with clock.step("stack"):
         names = [one.member.name for one in validated]
-        held_out = out_of_fold(validated, folds).coalesce(1).localCheckpoint()
+        held_out = spark.createDataFrame(out_of_fold(validated, folds)).coalesce(1).localCheckpoint()
         stack = honest_stack(held_out, names)
         real, prices = member_prices(held_out, names)
         intervals = fit_intervals(stack.predict(prices), real, settings.confidence)

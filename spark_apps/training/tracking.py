@@ -154,7 +154,7 @@ def _pictures(
     if shares:
         yield "importances", figures.importances(shares)
     for one in ensemble.validated:
-        curves = [fold.fit.curves() for fold in one.best.fits]
+        curves = [fold.curves for fold in one.best.fits]
         if any(curves):
             yield f"learning_curve_{one.member.name}", figures.learning_curve(one.member.name, curves)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,26 +28,67 @@ FOLDS, SETTINGS = 2, 2
 BROKEN = "this,record,has,five,fields\n"
 
 
-def run_job(servers: Servers, batch: str, reason: Path) -> int:
+def start_job(servers: Servers, batch: str, attempt: int, folder: Path) -> subprocess.Popen[bytes]:
     small = {"TRAINING_FOLDS": str(FOLDS), "TRAINING_GRID": str(SETTINGS)}
-    environment = os.environ | servers.environment() | small | {"TERMINATION_MESSAGE_PATH": str(reason)}
-    command = [sys.executable, "-m", "spark_apps.training", "--batch", batch, "--attempt", "1"]
-    return subprocess.run(command, env=environment, timeout=280, check=False, capture_output=True).returncode
+    told = small | {"TERMINATION_MESSAGE_PATH": str(folder / "reason")}
+    command = [sys.executable, "-m", "spark_apps.training", "--batch", batch, "--attempt", str(attempt)]
+    with (folder / f"{attempt}.log").open("wb") as output:
+        environment = os.environ | servers.environment() | told
+        return subprocess.Popen(command, env=environment, stdout=output, stderr=output)
+
+
+def run_job(servers: Servers, batch: str, folder: Path) -> int:
+    with start_job(servers, batch, 1, folder) as job:
+        return job.wait(280)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A version, and what the attempts at it logged."""
+
+    version: ModelVersion
+    logs: tuple[str, str]
 
 
 @pytest.fixture(scope="module")
-def version(sandbox: Servers, tmp_path_factory: pytest.TempPathFactory) -> ModelVersion:
-    """A version trained on 1,500 generated listings and one broken record."""
+def trained(sandbox: Servers, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """Trained on 1,500 generated listings and one broken record, the first attempt killed in its midst."""
     folder = tmp_path_factory.mktemp("batch")
     [part] = generate(1_500, 11, folder, parts=1).parts
     with part.open("a") as file:
         file.write(BROKEN)
     deliver(sandbox.hdfs_url, folder, "trained")
-    reason = folder / "reason"
-    assert run_job(sandbox, "trained", reason) == 0, reason.read_text()
-    found = Registry(sandbox.mlflow_tracking_uri).trained_by("train-trained-1")
+    hdfs = InsecureClient(sandbox.hdfs_url)
+    with start_job(sandbox, "trained", 1, folder) as first:
+        deadline = time.monotonic() + 120
+        while not (hdfs.content("/trainings/trained", strict=False) or {"length": 0})["length"]:
+            assert first.poll() is None, (folder / "1.log").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        first.kill()
+    with start_job(sandbox, "trained", 2, folder) as second:
+        assert second.wait(280) == 0, (folder / "2.log").read_text()
+    found = Registry(sandbox.mlflow_tracking_uri).trained_by("train-trained-2")
     assert found is not None
-    return found
+    return Trained(found, ((folder / "1.log").read_text(), (folder / "2.log").read_text()))
+
+
+@pytest.fixture(scope="module")
+def version(trained: Trained) -> ModelVersion:
+    """The version of that training."""
+    return trained.version
+
+
+@pytest.mark.timeout(400)
+def test_another_attempt_goes_on_where_a_killed_one_ended(sandbox: Servers, trained: Trained) -> None:
+    first, second = trained.logs
+    fitted, again = (log.count('"training.member.fitted"') for log in (first, second))
+    found = second.count("training.member.fitted_before")
+
+    assert fitted >= 1
+    assert 1 <= found <= fitted
+    assert found + again == len(MEMBERS) * FOLDS * SETTINGS
+    assert not InsecureClient(sandbox.hdfs_url).status("/trainings/trained", strict=False), "it is tidied up"
 
 
 @pytest.mark.timeout(400)
@@ -171,5 +214,5 @@ def test_a_batch_that_cannot_be_trained_on_fails_with_one_sentence(
     (tmp_path / "part-00000.csv").write_text(content)
     deliver(sandbox.hdfs_url, tmp_path, batch)
 
-    assert run_job(sandbox, batch, tmp_path / "reason") == 1
+    assert run_job(sandbox, batch, tmp_path) == 1
     assert len((tmp_path / "reason").read_text().strip().splitlines()) == 1
