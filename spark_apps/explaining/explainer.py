@@ -1,0 +1,127 @@
+"""One model version that explains listings: priced by Spark as serving prices them, explained from its parts.
+
+Any member that is not the sum of its parts is found out here, and said: an explanation never guesses.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from spark_apps.explaining import parts
+from spark_apps.explaining.attributes import Lineage
+from spark_apps.explaining.explanation import Explanation, MemberPrice, rows, stack_price
+from spark_apps.explaining.parts import ExplanationError
+from spark_apps.explaining.saved import stages
+from spark_apps.listings.schema import RAW_COLUMNS
+from spark_apps.serving.answers import answer
+from spark_apps.serving.requests import requests
+from spark_apps.training import background
+from spark_apps.training.members import log_column
+from spark_apps.training.preparation import TREE_FEATURES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pyspark.sql import Row, SparkSession
+
+    from spark_apps.serving.model import Fetched
+
+_RECORD = "key binary, value binary, partition int, offset long, timestamp timestamp"
+_ANSWER, _KEPT = "answer", "explained"
+_SAME = 1e-6  # of a logarithm: a millionth of the price
+
+
+class ListingError(ValueError):
+    """A listing that gets no price; the message is the reason that serving would answer with."""
+
+
+class Explainer:
+    """A fetched model, loaded into the JVM for prices and into arrays for what moved them."""
+
+    def __init__(self, spark: SparkSession, fetched: Fetched, *, max_bytes: int) -> None:
+        means = background.read(Path(fetched.folder))
+        if means is None:
+            raise ExplanationError(
+                f"model version {fetched.version} was registered by an earlier release, without the means "
+                "that listings are explained against: a training from now on registers them"
+            )
+        self._spark = spark
+        self._max_bytes = max_bytes
+        self._version = fetched.version
+        self._java_stages = list(fetched.load(spark).java_model.stages())
+        described = stages(Path(fetched.folder))
+        self._lineage = Lineage.of(described)
+        self._parts = parts.read(described, means)
+
+    def explain(self, listing: str) -> Explanation:
+        """Explain a listing, a JSON object of raw columns.
+
+        Raises: ListingError when serving would reject it, ExplanationError for a model of another make.
+        """
+        record = f'{{"kind": "request", "request_id": "explain", "listing": {listing}}}'
+        row = [(None, record.encode(), 0, 0, None)]
+        asked = requests(self._spark.createDataFrame(row, _RECORD), max_bytes=self._max_bytes)
+        scored = self._scored(asked)
+        as_json = answer(scored, epoch=F.lit(0), model_version=self._version).alias(_ANSWER)
+        [found] = scored.select(as_json, _KEPT, *RAW_COLUMNS, "members", "prediction").collect()
+        answered = json.loads(found[_ANSWER])
+        if answered["status"] != "predicted":
+            raise ListingError(answered["reason"])
+        return self._explanation(answered, found)
+
+    def _scored(self, df: DataFrame) -> DataFrame:
+        """Apply the model, and keep what its members see, which it drops itself, in a struct."""
+        given = set(df.columns)
+        for stage in self._java_stages:
+            after = _transformed(stage, df)
+            if TREE_FEATURES in df.columns and TREE_FEATURES not in after.columns:
+                made = [column for column in df.columns if column not in given]
+                after = _transformed(stage, df.withColumn(_KEPT, F.struct(*made)))
+            df = after
+        return df
+
+    def _explanation(self, answered: Mapping[str, Any], found: Row) -> Explanation:
+        seen: Row = found[_KEPT]
+
+        def width(column: str) -> int:
+            return 1 if isinstance(seen[column], float) else len(seen[column])
+
+        def member(name: str, weight: float) -> MemberPrice:
+            contributions: defaultdict[str, float] = defaultdict(float)
+            sums = self._parts.members[name]
+            for part in sums:
+                moved = part.contributions(seen[part.features].toArray())
+                by_feature = zip(self._lineage.attributes(part.features, width), moved.tolist(), strict=True)
+                for attribute, contribution in by_feature:
+                    contributions[attribute] += contribution
+            base = math.fsum(part.base for part in sums)
+            if not math.isclose(base + sum(contributions.values()), seen[log_column(name)], abs_tol=_SAME):
+                raise ExplanationError(f"{name} is no sum of the parts that are known of it")
+            return MemberPrice(weight, found["members"][name], base, contributions)
+
+        stack = stack_price(
+            [member(name, weight) for name, weight in self._parts.weights.items() if weight > 0],
+            self._parts.intercept,
+        )
+        return Explanation(
+            model_version=self._version,
+            price=answered["price"],
+            low=answered["low"],
+            high=answered["high"],
+            members=answered["members"],
+            weights=self._parts.weights,
+            base=stack.base,
+            attributes=rows(stack, self._lineage.columns(), found.asDict()),
+            remark=answered["reason"],
+        )
+
+
+def _transformed(java_stage: Any, df: DataFrame) -> DataFrame:
+    return DataFrame(java_stage.transform(df._jdf), df.sparkSession)
