@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from spark_apps.listings.schema import RAW_COLUMNS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Mapping, Sequence
 
     from spark_apps.explaining.saved import Stage
 
@@ -52,12 +52,13 @@ class Lineage:
     """Where the numbers of a model's vectors come from.
 
     ``origins`` has the raw columns of each column that is made by SQL, ``made_of`` the text behind each index
-    and each one-hot vector, ``assembled`` the columns that each vector is put together from.
+    and each ``one_hot`` vector, ``assembled`` the columns that each other vector is put together from.
     """
 
     origins: dict[str, frozenset[str]]
     made_of: dict[str, str]
     assembled: dict[str, Sequence[str]]
+    one_hot: tuple[str, ...]
 
     @classmethod
     def of(cls, stages: Sequence[Stage]) -> Lineage:
@@ -75,13 +76,19 @@ class Lineage:
                 for stage in stages
                 if stage.kind == "VectorAssembler"
             },
+            one_hot=tuple(
+                made
+                for stage in stages
+                if stage.kind == "OneHotEncoderModel"
+                for made in stage.params["outputCols"]
+            ),
         )
 
-    def attributes(self, vector: str, width: Callable[[str], int]) -> list[str]:
-        """Return the attribute of each number in ``vector``; ``width`` says how many a column has."""
-        if vector in self.assembled:
-            return [one for column in self.assembled[vector] for one in self.attributes(column, width)]
-        return [self._attribute(self._text(vector))] * width(vector)
+    def attributes(self, column: str, widths: Mapping[str, int]) -> list[str]:
+        """Return the attribute of each number in a column; ``widths`` are those of the one-hot vectors."""
+        if column in self.assembled:
+            return [one for inner in self.assembled[column] for one in self.attributes(inner, widths)]
+        return [self._attribute(self._text(column))] * widths.get(column, 1)
 
     def columns(self) -> dict[str, tuple[str, ...]]:
         """Return by attribute the raw columns behind it, in order."""

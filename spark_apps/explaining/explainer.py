@@ -11,35 +11,34 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from pyspark.ml.functions import vector_to_array
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from control_plane.explanations import Explanation
 from spark_apps.explaining import parts
 from spark_apps.explaining.attributes import Lineage
-from spark_apps.explaining.explanation import Explanation, MemberPrice, rows, stack_price
-from spark_apps.explaining.parts import ExplanationError
+from spark_apps.explaining.errors import ExplanationError, ListingError
+from spark_apps.explaining.explanation import MemberPrice, rows, stack_price
 from spark_apps.explaining.saved import stages
 from spark_apps.listings.schema import RAW_COLUMNS
 from spark_apps.serving.answers import answer
 from spark_apps.serving.requests import requests
 from spark_apps.training import background
 from spark_apps.training.members import log_column
-from spark_apps.training.preparation import TREE_FEATURES
+from spark_apps.training.preparation import PLANE_FEATURES, TREE_FEATURES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-    from pyspark.sql import Row, SparkSession
+    from pyspark.sql import Column, Row, SparkSession
 
     from spark_apps.serving.model import Fetched
 
 _RECORD = "key binary, value binary, partition int, offset long, timestamp timestamp"
-_ANSWER, _KEPT = "answer", "explained"
+_ANSWER, _SEEN = "answer", "seen"
 _SAME = 1e-6  # of a logarithm: a millionth of the price
-
-
-class ListingError(ValueError):
-    """A listing that gets no price; the message is the reason that serving would answer with."""
 
 
 class Explainer:
@@ -56,9 +55,9 @@ class Explainer:
         self._max_bytes = max_bytes
         self._version = fetched.version
         self._java_stages = list(fetched.load(spark).java_model.stages())
-        described = stages(Path(fetched.folder))
-        self._lineage = Lineage.of(described)
-        self._parts = parts.read(described, means)
+        self._stages = stages(Path(fetched.folder))
+        self._lineage = Lineage.of(self._stages)
+        self._parts = parts.read(self._stages, means)
 
     def explain(self, listing: str) -> Explanation:
         """Explain a listing, a JSON object of raw columns.
@@ -70,7 +69,7 @@ class Explainer:
         asked = requests(self._spark.createDataFrame(row, _RECORD), max_bytes=self._max_bytes)
         scored = self._scored(asked)
         as_json = answer(scored, epoch=F.lit(0), model_version=self._version).alias(_ANSWER)
-        [found] = scored.select(as_json, _KEPT, *RAW_COLUMNS, "members", "prediction").collect()
+        [found] = scored.select(as_json, _SEEN, *RAW_COLUMNS, "members", "prediction").collect()
         answered = json.loads(found[_ANSWER])
         if answered["status"] != "predicted":
             raise ListingError(answered["reason"])
@@ -78,27 +77,30 @@ class Explainer:
 
     def _scored(self, df: DataFrame) -> DataFrame:
         """Apply the model, and keep what its members see, which it drops itself, in a struct."""
-        given = set(df.columns)
-        for stage in self._java_stages:
-            after = _transformed(stage, df)
-            if TREE_FEATURES in df.columns and TREE_FEATURES not in after.columns:
-                made = [column for column in df.columns if column not in given]
-                after = _transformed(stage, df.withColumn(_KEPT, F.struct(*made)))
-            df = after
+        for described, java_stage in zip(self._stages, self._java_stages, strict=True):
+            if described.drops(TREE_FEATURES):
+                df = df.withColumn(_SEEN, F.struct(*self._seen()))
+            df = DataFrame(java_stage.transform(df._jdf), df.sparkSession)
         return df
 
-    def _explanation(self, answered: Mapping[str, Any], found: Row) -> Explanation:
-        seen: Row = found[_KEPT]
+    def _seen(self) -> Iterator[Column]:
+        # As arrays and sizes: the vectors' own metadata has every label, and takes longer than the model.
+        for vector in (TREE_FEATURES, PLANE_FEATURES):
+            yield vector_to_array(F.col(vector)).alias(vector)
+        for vector in self._lineage.one_hot:
+            yield F.size(vector_to_array(F.col(vector))).alias(vector)
+        yield from map(log_column, self._parts.members)
 
-        def width(column: str) -> int:
-            return 1 if isinstance(seen[column], float) else len(seen[column])
+    def _explanation(self, answered: Mapping[str, Any], found: Row) -> Explanation:
+        seen: dict[str, Any] = found[_SEEN].asDict()
+        widths = {vector: seen[vector] for vector in self._lineage.one_hot}
 
         def member(name: str, weight: float) -> MemberPrice:
             contributions: defaultdict[str, float] = defaultdict(float)
             sums = self._parts.members[name]
             for part in sums:
-                moved = part.contributions(seen[part.features].toArray())
-                by_feature = zip(self._lineage.attributes(part.features, width), moved.tolist(), strict=True)
+                moved = part.contributions(np.array(seen[part.features]))
+                by_feature = zip(self._lineage.attributes(part.features, widths), moved.tolist(), strict=True)
                 for attribute, contribution in by_feature:
                     contributions[attribute] += contribution
             base = math.fsum(part.base for part in sums)
@@ -121,7 +123,3 @@ class Explainer:
             attributes=rows(stack, self._lineage.columns(), found.asDict()),
             remark=answered["reason"],
         )
-
-
-def _transformed(java_stage: Any, df: DataFrame) -> DataFrame:
-    return DataFrame(java_stage.transform(df._jdf), df.sparkSession)

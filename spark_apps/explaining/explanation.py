@@ -1,4 +1,4 @@
-"""From contributions on the scale of logarithms to dollars, and the explanation itself."""
+"""From contributions on the scale of logarithms to dollars."""
 
 from __future__ import annotations
 
@@ -7,42 +7,10 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import msgspec
+from control_plane.explanations import Moved
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-
-class Moved(msgspec.Struct, frozen=True):
-    """By how much an attribute moved the price: dollars that add up, and percent that multiply.
-
-    ``value`` is the listing's text in the raw column of that name, ``columns`` are all raw columns behind it.
-    """
-
-    attribute: str
-    value: str | None
-    dollars: float
-    percent: float | None
-    columns: tuple[str, ...]
-
-
-class Explanation(msgspec.Struct, frozen=True):
-    """A price, what it is made of, and what moved it; money in dollars.
-
-    ``price`` to ``members`` are what serving answers, in whole cents. ``base`` is the price of the average
-    training row; ``base`` and all ``dollars`` of ``attributes`` (those that move most first) add up to the
-    price. ``remark`` names values that could not be read.
-    """
-
-    model_version: int
-    price: float
-    low: float
-    high: float
-    members: dict[str, float]
-    weights: dict[str, float]
-    base: float
-    attributes: tuple[Moved, ...]
-    remark: str | None
 
 
 @dataclass(frozen=True)
@@ -82,10 +50,17 @@ def stack_price(members: Sequence[MemberPrice], intercept: float) -> StackPrice:
         for attribute, contribution in member.contributions.items():
             total[attribute] += member.weight * dollars * contribution
     base = intercept + math.fsum(member.weight * math.exp(member.base) for member in members)
-    stacked = intercept + math.fsum(member.weight * member.price for member in members)
-    price = max(0.0, stacked)  # as the model has it
-    floored = (price - base) / (stacked - base) if price > stacked else 1.0
-    return StackPrice(base, price, {name: floored * amount for name, amount in total.items()})
+    price = intercept + math.fsum(member.weight * member.price for member in members)
+    return _not_below_zero(StackPrice(base, price, total))
+
+
+def _not_below_zero(stack: StackPrice) -> StackPrice:
+    """Hold both prices at 0 as the model does, and what moved them in proportion."""
+    base, price = max(0.0, stack.base), max(0.0, stack.price)
+    if (base, price) == (stack.base, stack.price) or stack.base == stack.price:
+        return StackPrice(base, price, stack.dollars)
+    share = (price - base) / (stack.price - stack.base)
+    return StackPrice(base, price, {name: share * dollars for name, dollars in stack.dollars.items()})
 
 
 def _dollars_a_unit(member: MemberPrice) -> float:

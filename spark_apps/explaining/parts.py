@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import pyarrow.parquet as pq
 
+from spark_apps.explaining.errors import ExplanationError
 from spark_apps.explaining.tree_shap import Forest, Nodes
 from spark_apps.training.stacking import STACK, STACK_FEATURES
 
@@ -21,10 +22,6 @@ if TYPE_CHECKING:
 Numbers = np.ndarray[Any, Any]
 
 _LOG = re.compile(r"log_(\w+)")
-
-
-class ExplanationError(RuntimeError):
-    """A model that cannot be explained; the message says why and what helps."""
 
 
 class Part(Protocol):

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+_DROPPED = re.compile(r"EXCEPT \(([^)]*)\)")
 _LAST_ALIAS = re.compile(r" AS (\w+) FROM ")
 
 
@@ -37,6 +38,11 @@ class Stage:
             aliases = _LAST_ALIAS.search(self.params["statement"])
             return aliases[1] if aliases else None
         return self.params.get("predictionCol") or self.params.get("outputCol")
+
+    def drops(self, column: str) -> bool:
+        """Say whether it is SQL that leaves the column out."""
+        dropped = _DROPPED.findall(self.params.get("statement", ""))
+        return any(column in columns.split(", ") for columns in dropped)
 
 
 def stages(model: Path) -> list[Stage]:
