@@ -9,10 +9,12 @@ plane has no Spark, and one that stays because a page asks again and again.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import msgspec
 import structlog
@@ -23,6 +25,9 @@ from spark_apps.explaining.errors import ExplanationError, ListingError
 from spark_apps.serving.model import Fetch, ModelError
 from spark_apps.serving.settings import Serving
 from spark_apps.session import SparkUnavailableError, spark_session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 log = structlog.get_logger()
 
@@ -44,16 +49,24 @@ def main() -> int:
     parser.add_argument("version", type=int)
     arguments = parser.parse_args()
     logs.configure()
-    with tempfile.TemporaryDirectory(prefix="explaining-") as folder:
+    with tempfile.TemporaryDirectory(prefix="explaining-") as folder, _own_output() as output:
+        say = partial(_say, output)
         try:
-            _explain(arguments.model, arguments.version, Path(folder))
+            _explain(arguments.model, arguments.version, Path(folder), say)
         except (ExplanationError, ModelError, SettingsError, SparkUnavailableError) as error:
-            _say({"error": str(error)})
+            say({"error": str(error)})
             return 1
     return 0
 
 
-def _explain(model: str, version: int, folder: Path) -> None:
+def _own_output() -> TextIO:
+    """Keep standard output to ourselves: what the JVM prints there from now on goes to standard error."""
+    output = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    return output
+
+
+def _explain(model: str, version: int, folder: Path, say: Callable[[Any], None]) -> None:
     settings = load(Serving)
     fetch = Fetch.begin(model, version, folder)  # takes seconds, and so does Spark
     spark = spark_session("explaining", cores=1, memory=settings.memory, conf=_CONF)
@@ -62,17 +75,17 @@ def _explain(model: str, version: int, folder: Path) -> None:
 
     explainer = Explainer(spark, fetch.result(), max_bytes=settings.max_request_bytes)
     log.info("explaining.model_loaded", model=model, version=version)
-    _say({"ready": version})
+    say({"ready": version})
     for line in sys.stdin:
         try:
-            _say(explainer.explain(line.strip()))
+            say(explainer.explain(line.strip()))
         except (ExplanationError, ListingError) as error:
-            _say({"error": str(error)})
+            say({"error": str(error)})
 
 
-def _say(answer: Any) -> None:
-    sys.stdout.write(msgspec.json.encode(answer).decode() + "\n")
-    sys.stdout.flush()
+def _say(output: TextIO, answer: Any) -> None:
+    output.write(msgspec.json.encode(answer).decode() + "\n")
+    output.flush()
 
 
 if __name__ == "__main__":

@@ -89,27 +89,14 @@ class Explainer:
             yield vector_to_array(F.col(vector)).alias(vector)
         for vector in self._lineage.one_hot:
             yield F.size(vector_to_array(F.col(vector))).alias(vector)
-        yield from map(log_column, self._parts.members)
+        for member in self._parts.members:
+            yield F.col(log_column(member))
 
     def _explanation(self, answered: Mapping[str, Any], found: Row) -> Explanation:
-        seen: dict[str, Any] = found[_SEEN].asDict()
-        widths = {vector: seen[vector] for vector in self._lineage.one_hot}
-
-        def member(name: str, weight: float) -> MemberPrice:
-            contributions: defaultdict[str, float] = defaultdict(float)
-            sums = self._parts.members[name]
-            for part in sums:
-                moved = part.contributions(np.array(seen[part.features]))
-                by_feature = zip(self._lineage.attributes(part.features, widths), moved.tolist(), strict=True)
-                for attribute, contribution in by_feature:
-                    contributions[attribute] += contribution
-            base = math.fsum(part.base for part in sums)
-            if not math.isclose(base + sum(contributions.values()), seen[log_column(name)], abs_tol=_SAME):
-                raise ExplanationError(f"{name} is no sum of the parts that are known of it")
-            return MemberPrice(weight, found["members"][name], base, contributions)
-
+        seen, prices = found[_SEEN].asDict(), found["members"]
+        weights = self._parts.weights
         stack = stack_price(
-            [member(name, weight) for name, weight in self._parts.weights.items() if weight > 0],
+            [self._member(name, weights[name], prices[name], seen) for name in weights if weights[name] > 0],
             self._parts.intercept,
         )
         return Explanation(
@@ -118,8 +105,24 @@ class Explainer:
             low=answered["low"],
             high=answered["high"],
             members=answered["members"],
-            weights=self._parts.weights,
+            weights=weights,
             base=stack.base,
             attributes=rows(stack, self._lineage.columns(), found.asDict()),
             remark=answered["reason"],
         )
+
+    def _member(self, name: str, weight: float, price: float, seen: Mapping[str, Any]) -> MemberPrice:
+        widths = {vector: seen[vector] for vector in self._lineage.one_hot}
+        total: defaultdict[str, float] = defaultdict(float)
+        sums = self._parts.members.get(name, [])
+        for part in sums:
+            moved = part.contributions(np.array(seen[part.features])).tolist()
+            for attribute, by in zip(self._lineage.attributes(part.features, widths), moved, strict=True):
+                total[attribute] += by
+        base = math.fsum(part.base for part in sums)
+        if not math.isclose(base + sum(total.values()), seen[log_column(name)], abs_tol=_SAME):
+            raise ExplanationError(
+                f"model version {self._version} is made in a way that this release cannot explain: "
+                f"{name} is not the sum of its planes and trees"
+            )
+        return MemberPrice(weight, price, base, total)
