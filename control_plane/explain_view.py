@@ -64,12 +64,13 @@ def _working(what: str) -> Iterator[None]:
     """Say on standard error that something goes on, on a terminal with a clock that turns."""
     console = Console(stderr=True, highlight=False)
     begun = time.monotonic()
-    if not console.is_terminal:
-        console.print(f"{what}: Spark starts and the model is fetched, some 15 s")
-        yield
-    else:
-        with console.status(f"{what}: Spark starts and the model is fetched, some 15 s"):
+    doing = f"{what}: Spark starts and the model is fetched, for 15 s or more"
+    if console.is_terminal:
+        with console.status(doing):
             yield
+    else:
+        console.print(doing, soft_wrap=True)
+        yield
     console.print(f"{what} took {time.monotonic() - begun:.0f} s")
 
 

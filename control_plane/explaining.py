@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from control_plane.registry import Registry
     from control_plane.settings import Servers
 
+# Without these serving rejects a listing; it is said at once rather than after Spark has started.
+REQUIRED = ("make_name", "model_name", "year")
 _STOP_S = 20.0
 
 
@@ -39,13 +41,15 @@ def one_listing(text: str, source: str) -> str:
     1e3 and 1000.0 are not the same text, and a text is what the model reads.
     """
     text = text.removeprefix("\ufeff")
-    if text.lstrip().startswith("{"):
-        try:
-            json.loads(text)
-        except ValueError as error:
-            raise ExplainError(f"{source} is not JSON: {error}") from None
-        return text.replace("\r", " ").replace("\n", " ")
-    return json.dumps(_csv_row(text, source))
+    if not text.lstrip().startswith("{"):
+        text = json.dumps(_csv_row(text, source))
+    try:
+        listing: dict[str, Any] = json.loads(text)
+    except ValueError as error:
+        raise ExplainError(f"{source} is not JSON: {error}") from None
+    if missing := [name for name in REQUIRED if listing.get(name) in (None, "")]:
+        raise ExplainError(f"{source} gets no price: required columns missing: {', '.join(missing)}")
+    return text.replace("\r", " ").replace("\n", " ")
 
 
 def _csv_row(text: str, source: str) -> dict[str, str]:

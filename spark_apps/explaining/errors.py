@@ -8,4 +8,4 @@ class ExplanationError(RuntimeError):
 
 
 class ListingError(ValueError):
-    """A listing that gets no price; the message is the reason that serving would answer with."""
+    """A listing that gets no price; the message has the reason that serving would answer with."""

@@ -72,7 +72,7 @@ class Explainer:
         [found] = scored.select(as_json, _SEEN, *RAW_COLUMNS, "members", "prediction").collect()
         answered = json.loads(found[_ANSWER])
         if answered["status"] != "predicted":
-            raise ListingError(answered["reason"])
+            raise ListingError(f"the listing gets no price: {answered['reason']}")
         return self._explanation(answered, found)
 
     def _scored(self, df: DataFrame) -> DataFrame:

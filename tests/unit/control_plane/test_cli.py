@@ -93,7 +93,7 @@ def test_a_listing_that_cannot_be_read_is_said_before_anything_starts():
 
 
 def test_an_explanation_needs_mlflow(tmp_path):
-    (tmp_path / "listing.json").write_text('{"make_name": "Ford"}')
+    (tmp_path / "listing.json").write_text('{"make_name": "Ford", "model_name": "F-150", "year": 2019}')
     said = pipelines("explain", f"{tmp_path}/listing.json", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
     assert said.exit_code == 1
     assert said.stderr.endswith("Is MLflow up, and MLFLOW_TRACKING_URI what `pipelines up` printed?\n")
