@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from enum import StrEnum
-from pathlib import Path  # noqa: TC003 - typer reads the annotations
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -275,6 +275,23 @@ def status(as_json: AsJson = False) -> None:
     from control_plane import status_view
 
     status_view.run(_servers().kafka_bootstrap_servers, as_json=as_json)
+
+
+@app.command()
+def explain(
+    file: Annotated[
+        Path, typer.Argument(help="A listing: a JSON object, or CSV with one row; - is standard input.")
+    ] = Path("-"),
+    version: Annotated[int | None, typer.Option(min=1, help="The one that serves, unless given.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Price one listing, and say which of its attributes moved the price by how much.
+
+    Example: echo '{"make_name": "Honda", "model_name": "Civic", "year": 2017}' | pipelines explain
+    """
+    from control_plane import explain_view
+
+    explain_view.run(_servers(), file, version, as_json=as_json)
 
 
 @app.command()

@@ -99,7 +99,9 @@ def _train(
     with clock.step("register"):
         tags = {tracking.JOB: job.name, tracking.BATCHES: ",".join(batches)}
         card = partial(model_card, ensemble, evaluated, settings, counts)
-        version = tracking.register(ensemble.model, run, settings.model_name, tags, scratch, card)
+        version = tracking.register(
+            ensemble.model, run, settings.model_name, tags, scratch, ensemble.background, card
+        )
 
     kept.forget()
     mlflow.log_metrics(clock.seconds)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -10,12 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from hdfs import InsecureClient
 
+from control_plane.explanations import Explanation
 from control_plane.registry import Registry
 from control_plane.simulator.batches import deliver
 from control_plane.simulator.generator import generate
+from spark_apps.listings.samples import LISTING
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -198,6 +202,43 @@ def test_the_registered_model_prices_raw_listings_and_never_throws(
     for answer in answers.values():
         assert 0 <= answer["low"] <= answer["prediction"] <= answer["high"]
         assert tuple(answer["members"].asDict()) == MEMBERS
+
+
+@pytest.mark.timeout(400)
+def test_the_command_line_explains_a_listing_by_the_registered_model(
+    sandbox: Servers, version: ModelVersion, java: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "listing.json").write_text(json.dumps(LISTING, indent=2))
+    (tmp_path / "listing.csv").write_text("make_name,model_name,year,mileage\nHonda,Civic,2017,31000\n")
+
+    def explain(name: str, *options: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "control_plane.cli", "explain", f"{tmp_path}/{name}", *options]
+        environment = os.environ | sandbox.environment()
+        return subprocess.run(
+            command, env=environment, timeout=180, check=False, capture_output=True, text=True
+        )
+
+    as_json, as_lines = (
+        explain("listing.json", "--json"),
+        explain("listing.csv", f"--version={version.version}"),
+    )
+    unknown = explain("listing.csv", "--version=999")
+
+    assert as_json.returncode == 0, as_json.stderr
+    found = msgspec.json.decode(as_json.stdout, type=Explanation)
+    assert found.model_version == version.version
+    assert tuple(found.members) == MEMBERS
+    assert found.base + sum(moved.dollars for moved in found.attributes) == pytest.approx(
+        found.price, abs=0.006
+    )
+    assert as_lines.returncode == 0, as_lines.stderr
+    first, *_, last = as_lines.stdout.splitlines()
+    price = first.split(" ")[0]
+    assert f"by model version {version.version}" in first
+    assert last == f"this listing    {price}  "
+    assert unknown.returncode == 1
+    assert unknown.stderr.startswith("pipelines: model version 999 was never registered; there are: ")
+    assert unknown.stderr.count("\n") == 1
 
 
 @pytest.mark.timeout(300)
