@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from enum import StrEnum
-from pathlib import Path  # noqa: TC003 - typer reads the annotations
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -292,6 +292,23 @@ def train(
 
     asked = request(_servers().kafka_bootstrap_servers, batch, accept_profile=accept_profile)
     typer.echo(f"asked for a training on batch {asked.batch}; see how it goes: pipelines audit --follow")
+
+
+@app.command()
+def explain(
+    file: Annotated[
+        Path, typer.Argument(help="A listing: a JSON object, or CSV with one row; - is standard input.")
+    ] = Path("-"),
+    version: Annotated[int | None, typer.Option(min=1, help="The one that serves, unless given.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Price one listing, and say which of its attributes moved the price by how much.
+
+    Example: echo '{"make_name": "Honda", "model_name": "Civic", "year": 2017}' | pipelines explain
+    """
+    from control_plane import explain_view
+
+    explain_view.run(_servers(), file, version, as_json=as_json)
 
 
 @app.command()

@@ -42,19 +42,20 @@ def answers(scored: DataFrame, *, epoch: Column, model_version: int) -> DataFram
     """
     return scored.select(
         F.col("request.id").alias("key"),
-        F.to_json(_answer(scored, epoch, model_version), {"ignoreNullFields": "false"}).alias("value"),
+        answer(scored, epoch=epoch, model_version=model_version).alias("value"),
         F.col("request.partition").alias("partition"),
     )
 
 
-def _answer(scored: DataFrame, epoch: Column, model_version: int) -> Column:
+def answer(scored: DataFrame, *, epoch: Column, model_version: int) -> Column:
+    """Return the answer to each request as JSON; needs what :func:`answers` needs."""
     price = _dollars("prediction")
     members = [_dollars(f"members.{name}").alias(name) for name in _members(scored)]
     reason = F.coalesce("request.rejection", F.when(price.isNull(), F.lit(_NO_PRICE)))
     unread = unreadable()
     remark = F.when(unread != "", F.concat(F.lit("counted as missing: "), unread))
     predicted = reason.isNull()
-    return F.struct(
+    fields = F.struct(
         F.col("request.id").alias("request_id"),
         F.when(predicted, "predicted").otherwise("rejected").alias("status"),
         F.when(predicted, price).alias("price"),
@@ -68,6 +69,7 @@ def _answer(scored: DataFrame, epoch: Column, model_version: int) -> Column:
         epoch.alias("epoch"),
         F.col("request.requested_at").alias("requested_at"),
     )
+    return F.to_json(fields, {"ignoreNullFields": "false"})
 
 
 def _dollars(column: str) -> Column:

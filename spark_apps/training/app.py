@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from spark_apps.listings.profile import profile
 from spark_apps.training import evaluation, tracking, train_sets
 from spark_apps.training.ensemble import Clock, fit_ensemble
+from spark_apps.training.kept_fits import kept_fits
 from spark_apps.training.model_card import model_card
 from spark_apps.training.quality_gate import Verdict, findings, judge, refusal
 from spark_apps.training.rows import TRAIN, account, judged_batch, quarantine, row_counts, training_rows
@@ -92,14 +93,17 @@ def _train(
     with clock.step("join"):
         go_on_from = before.run_id if before and settings.cumulative else None
         earlier = train_sets.earlier(spark, servers, go_on_from, job.batch)
-        rows = training_rows(records, earlier, settings, job.batch)
-        counts |= row_counts(rows, counts["rows.usable"], earlier, settings)
+        joined = training_rows(records, earlier, settings, job.batch)
+        rows, older = train_sets.newest(joined, settings.rows_at_most)
+        counts |= row_counts(rows, counts["rows.usable"], earlier, older, settings)
         batches = train_sets.batches(rows)
+        content = train_sets.content_digest(rows)
+        kept = kept_fits(servers, settings, job.batch, content)
         tracking.log_data(counts, batches)
         log.info("training.rows", **counts)
 
     train = rows.where(F.col("part") == TRAIN)
-    ensemble = fit_ensemble(train, counts["rows.train"], settings, clock, scratch)
+    ensemble = fit_ensemble(train, counts["rows.train"], settings, clock, scratch, kept)
 
     with clock.step("test"):
         evaluated = evaluation.evaluate(ensemble.model, rows, ensemble.names)
@@ -107,7 +111,7 @@ def _train(
     with clock.step("export"):
         train_sets.export(rows, servers, run.info.run_id)
         address = f"{servers.hdfs_root}{train_sets.path(run.info.run_id)}"
-        tracking.log_train_set(address, batches, train_sets.content_digest(rows))
+        tracking.log_train_set(address, batches, content)
 
     with clock.step("record"):
         tracking.log_ensemble(ensemble, run)
@@ -120,8 +124,11 @@ def _train(
             tracking.PROFILE: verdict.value,
         }
         card = partial(model_card, ensemble, evaluated, settings, counts)
-        version = tracking.register(ensemble.model, run, settings.model_name, tags, scratch, card)
+        version = tracking.register(
+            ensemble.model, run, settings.model_name, tags, scratch, ensemble.background, card
+        )
 
+    kept.forget()
     mlflow.log_metrics(clock.seconds)
     log.info(
         "training.registered", version=int(version.version), seconds=round(sum(clock.seconds.values()), 1)

@@ -1,8 +1,8 @@
-"""Every member over its grid and all folds, side by side; the predictions for rows not fitted on are kept.
+"""Every member over its grid and all folds, side by side; the prices of rows not fitted on are kept.
 
 A fold is made of cars, so no car stands on both sides, and everything fitted (scales, labels, members) is
-fitted on one side of it. Nothing is fitted twice: the fits of the best setting give the out-of-fold
-predictions that the stack learns from.
+fitted on one side of it. Nothing is fitted twice: the prices by the best setting's fits are what the stack
+learns from, and a fit that an earlier attempt has kept is not made again.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from dataclasses import dataclass
 from functools import partial, reduce
 from itertools import islice
 from operator import add
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+import numpy as np
+import pyarrow as pa
 import structlog
 from pyspark import inheritable_thread_target
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from spark_apps.training.members import Fit, Member, Params, price_sql
-from spark_apps.training.metrics import Errors, errors
+from spark_apps.training.metrics import Errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from pyspark.sql import SparkSession
+    from pyspark.sql import DataFrame, SparkSession
 
     from spark_apps.listings.features import Labels
 
@@ -36,12 +36,16 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True)
 class Fold:
-    """Rows to fit on and rows held out, both with the feature vectors fitted on the former."""
+    """Rows to fit on and rows held out, both with the feature vectors fitted on the former.
+
+    ``real`` are the prices of the rows held out (dollars), in the order of their ``row``.
+    """
 
     number: int
     train: DataFrame
     held_out: DataFrame
     labels: Labels
+    real: np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -55,17 +59,30 @@ class Whole:
 
 @dataclass(frozen=True)
 class FoldFit:
-    """One fit of one setting on one fold, and how it does on the rows held out.
+    """What is known of one fit of one setting on one fold.
 
-    ``started`` is in seconds since 1970.
+    ``chosen`` and ``curves`` are as the fit says; ``prices`` are what it says of the rows held out (dollars,
+    in the order of ``Fold.real``). ``started`` is in seconds since 1970.
     """
 
     fold: int
-    fit: Fit
+    chosen: Params
+    curves: Mapping[str, tuple[float, ...]]
     errors: Errors
     started: float
     fit_seconds: float
     validation_seconds: float
+    prices: np.ndarray[Any, Any]
+
+
+class KeptFits(Protocol):
+    """Where fits are kept for another attempt at the same training."""
+
+    def find(self, name: str, rows: int) -> FoldFit | None:
+        """Return the fit of this name with prices of so many rows, or None."""
+
+    def keep(self, name: str, fit: FoldFit) -> None:
+        """Keep a fit under a name."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +99,7 @@ class Setting:
 
     def final_params(self) -> Params:
         """Return the parameters for the fit on all rows: the given ones and the folds' mean choices."""
-        chosen = [fold.fit.chosen() for fold in self.fits]
+        chosen = [fold.chosen for fold in self.fits]
         means = {name: float(round(sum(one[name] for one in chosen) / len(chosen))) for name in chosen[0]}
         return self.params | means
 
@@ -117,11 +134,15 @@ def in_parallel(spark: SparkSession, tasks: Sequence[Callable[[], T]], threads: 
 
 
 def cross_validate(
-    spark: SparkSession, members: Sequence[Member], folds: Sequence[Fold], threads: int
+    spark: SparkSession,
+    members: Sequence[Member],
+    folds: Sequence[Fold],
+    threads: int,
+    kept: KeptFits | None = None,
 ) -> list[Validated]:
-    """Fit every setting of every member on every fold."""
+    """Fit every setting of every member on every fold, unless it is ``kept``."""
     points = [(member, params) for member in members for params in member.grid]
-    tasks = [partial(_fit, member, params, fold) for member, params in points for fold in folds]
+    tasks = [partial(_kept_or_fit, kept, member, params, fold) for member, params in points for fold in folds]
     fits = iter(in_parallel(spark, tasks, threads))
     settings = [(member, Setting(params, tuple(islice(fits, len(folds))))) for member, params in points]
     return [
@@ -129,24 +150,53 @@ def cross_validate(
     ]
 
 
+def _kept_or_fit(kept: KeptFits | None, member: Member, params: Params, fold: Fold) -> FoldFit:
+    if kept is None:
+        return _fit(member, params, fold)
+    name = "-".join((member.name, *(f"{key}={value:g}" for key, value in params.items()), str(fold.number)))
+    if (found := kept.find(name, len(fold.real))) is None:
+        found = _fit(member, params, fold)
+        kept.keep(name, found)
+    return found
+
+
 def _fit(member: Member, params: Params, fold: Fold) -> FoldFit:
     pool(fold.train, member)
     since, started = time.time(), time.monotonic()
     fit = member.fit(fold.train, fold.labels, params)
     fitted = time.monotonic()
-    scored = fit.transform(fold.held_out).withColumn("price", F.expr(price_sql(member.name)))
-    found = errors(scored, ["price"])[0]
+    prices = _prices(fit.transform(fold.held_out), member)
     ended = time.monotonic()
+    found = FoldFit(
+        fold=fold.number,
+        chosen=fit.chosen(),
+        curves=fit.curves(),
+        errors=Errors.of(prices, fold.real),
+        started=since,
+        fit_seconds=fitted - started,
+        validation_seconds=ended - fitted,
+        prices=prices,
+    )
     log.info(
         "training.member.fitted",
         member=member.name,
         fold=fold.number,
-        rmse=round(found.rmse),
+        rmse=round(found.errors.rmse),
         seconds=round(fitted - started, 2),
         **params,
-        **fit.chosen(),
+        **found.chosen,
     )
-    return FoldFit(fold.number, fit, found, since, fitted - started, ended - fitted)
+    return found
+
+
+def _prices(predicted: DataFrame, member: Member) -> np.ndarray[Any, Any]:
+    said = predicted.selectExpr("row", f"{price_sql(member.name)} AS price").toArrow()
+    return in_order(said, "price")
+
+
+def in_order(rows: pa.Table, column: str) -> np.ndarray[Any, Any]:
+    """Return a column in the order of ``row``: Spark gives rows in any."""
+    return np.asarray(rows.column(column).to_numpy()[np.argsort(rows.column("row").to_numpy())])
 
 
 def fit_on_all(
@@ -167,17 +217,14 @@ def pool(df: DataFrame, member: Member) -> None:
     df.sparkSession.sparkContext.setLocalProperty("spark.scheduler.pool", member.name)
 
 
-def out_of_fold(validated: Sequence[Validated], folds: Sequence[Fold]) -> DataFrame:
-    """Return the rows held out with every member's price, predicted by the best setting's fits.
+def out_of_fold(validated: Sequence[Validated], folds: Sequence[Fold]) -> pa.Table:
+    """Return the rows held out with every member's price, as the best setting's fits have predicted it.
 
     Returns: ``label``, ``fold`` and ``price_<member>``, all in dollars but the fold.
     """
-    return reduce(DataFrame.unionByName, (_held_out(validated, fold) for fold in folds))
-
-
-def _held_out(validated: Sequence[Validated], fold: Fold) -> DataFrame:
-    df = fold.held_out
-    for one in validated:
-        df = one.best.fits[fold.number].fit.transform(df)
-    prices = [f"{price_sql(one.member.name)} AS price_{one.member.name}" for one in validated]
-    return df.selectExpr("label", "fold", *prices)
+    columns = {
+        "label": [fold.real for fold in folds],
+        "fold": [np.full(len(fold.real), fold.number) for fold in folds],
+        **{f"price_{one.member.name}": [fit.prices for fit in one.best.fits] for one in validated},
+    }
+    return pa.table({name: np.concatenate(parts) for name, parts in columns.items()})

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from pyspark.ml.regression import GBTRegressionModel
 
+from spark_apps.training.background import background
 from spark_apps.training.crossvalidation import Validated, cross_validate, fit_on_all, out_of_fold
 from spark_apps.training.folds import prepare
 from spark_apps.training.intervals import Intervals, fit_intervals
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from pyspark.ml import PipelineModel, Transformer
     from pyspark.sql import DataFrame
 
+    from spark_apps.training.background import Means
+    from spark_apps.training.crossvalidation import KeptFits
     from spark_apps.training.settings import TrainingSettings
 
 log = structlog.get_logger()
@@ -53,7 +56,8 @@ class Clock:
 class Ensemble:
     """What came of a training: the model, the members' fitted stages by name, and how all that was chosen.
 
-    ``real`` (rows) and ``prices`` (rows by members) are dollars of rows when they were held out.
+    ``real`` (rows) and ``prices`` (rows by members) are dollars of rows when they were held out;
+    ``background`` is what listings are explained against.
     """
 
     model: PipelineModel
@@ -63,6 +67,7 @@ class Ensemble:
     intervals: Intervals
     real: np.ndarray[Any, Any]
     prices: np.ndarray[Any, Any]
+    background: Means
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -84,9 +89,16 @@ class Ensemble:
 
 
 def fit_ensemble(
-    train: DataFrame, rows: int, settings: TrainingSettings, clock: Clock, scratch: str
+    train: DataFrame,
+    rows: int,
+    settings: TrainingSettings,
+    clock: Clock,
+    scratch: str,
+    kept: KeptFits | None = None,
 ) -> Ensemble:
     """Fit on ``train``, which has so many ``rows``; ``scratch`` is a folder for Spark to write to.
+
+    What is validated is ``kept``, and what was kept before is not fitted again.
 
     Needs: the kept raw columns, ``label`` (dollars), ``car`` and ``fold``.
     """
@@ -96,11 +108,11 @@ def fit_ensemble(
 
     with clock.step("cross_validate"):
         ensemble = members(settings, partitions=whole.rows.rdd.getNumPartitions())
-        validated = cross_validate(spark, ensemble, folds, settings.parallelism)
+        validated = cross_validate(spark, ensemble, folds, settings.parallelism, kept)
 
     with clock.step("stack"):
         names = [one.member.name for one in validated]
-        held_out = out_of_fold(validated, folds).coalesce(1).localCheckpoint()
+        held_out = spark.createDataFrame(out_of_fold(validated, folds)).coalesce(1).localCheckpoint()
         stack = honest_stack(held_out, names)
         real, prices = member_prices(held_out, names)
         intervals = fit_intervals(stack.predict(prices), real, settings.confidence)
@@ -109,4 +121,4 @@ def fit_ensemble(
         fits = fit_on_all(spark, validated, whole, settings.parallelism)
         stages = {name: fit.stages(scratch) for name, fit in fits.items()}
         model = pricing_model(raw_stages(whole.today, whole.labels), stages, stack, intervals)
-    return Ensemble(model, stages, tuple(validated), stack, intervals, real, prices)
+    return Ensemble(model, stages, tuple(validated), stack, intervals, real, prices, background(whole.rows))

@@ -9,6 +9,7 @@ from collections import Counter
 from functools import partial
 from typing import TYPE_CHECKING
 
+import pyarrow.compute as pc
 from pyspark.sql import functions as F
 
 from spark_apps.listings.features import (
@@ -21,7 +22,7 @@ from spark_apps.listings.features import (
     label_counts,
     newest_listing,
 )
-from spark_apps.training.crossvalidation import Fold, Whole, in_parallel
+from spark_apps.training.crossvalidation import Fold, Whole, in_order, in_parallel
 from spark_apps.training.members import LOG_LABEL, STOPPING
 from spark_apps.training.preparation import (
     NUMBERS_VECTOR,
@@ -38,7 +39,8 @@ if TYPE_CHECKING:
 
 _ROWS_A_PARTITION = 50_000
 _WHOLE = -1
-_ROW = ("label", "fold", LOG_LABEL, STOPPING)
+# ``row`` tells rows apart and is the same in every attempt: no car comes twice with the same price.
+_ROW = ("row", "label", "fold", LOG_LABEL, STOPPING)
 
 
 def prepare(train: DataFrame, rows: int, settings: TrainingSettings) -> tuple[list[Fold], Whole]:
@@ -52,6 +54,7 @@ def prepare(train: DataFrame, rows: int, settings: TrainingSettings) -> tuple[li
     categories = Kept(settings.label_rows, settings.labels)
     variants = Kept(settings.variant_rows, settings.variants)
     counts = label_counts(numbers, "fold", min(categories.at_least, variants.at_least))
+    prices = numbers.select("fold", "row", "label").toArrow()
 
     def fitted(left_out: int) -> tuple[Labels, DataFrame]:
         seen: Counter[tuple[str, str]] = Counter()
@@ -66,7 +69,13 @@ def prepare(train: DataFrame, rows: int, settings: TrainingSettings) -> tuple[li
         train.sparkSession, [partial(fitted, number) for number in wanted], settings.parallelism
     )
     folds = [
-        Fold(number, vectors.where(F.col("fold") != number), vectors.where(F.col("fold") == number), labels)
+        Fold(
+            number,
+            train=vectors.where(F.col("fold") != number),
+            held_out=vectors.where(F.col("fold") == number),
+            labels=labels,
+            real=in_order(prices.filter(pc.field("fold") == number), "label"),
+        )
         for number, (labels, vectors) in zip(wanted[:-1], made[:-1], strict=True)
     ]
     labels, vectors = made[-1]
@@ -76,6 +85,7 @@ def prepare(train: DataFrame, rows: int, settings: TrainingSettings) -> tuple[li
 def _cached_numbers(clean: DataFrame, today: float, partitions: int) -> DataFrame:
     """Cache what no fold changes: the numbers as a vector, and the categories as text."""
     columns = {
+        "row": F.xxhash64("car", "label"),
         LOG_LABEL: F.log("label"),
         STOPPING: F.pmod(F.xxhash64("car", F.lit("stopping")), F.lit(10)) == 0,
     }

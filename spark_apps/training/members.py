@@ -204,7 +204,9 @@ def _with_residual(train: DataFrame, ridge: LinearRegressionModel) -> DataFrame:
 class XGBoostMember:
     """XGBoost on what a ridge regression leaves.
 
-    Early stopping chooses the rounds, a budget of nodes bounds them.
+    Early stopping chooses the rounds, a budget of nodes bounds them. Scoring a row takes time for each node
+    on its way, so large steps with strong shrinkage of the leaves (``l2``) are tried, not small steps: on
+    real listings they err as little with half the nodes on the way.
     """
 
     rounds: int
@@ -212,14 +214,14 @@ class XGBoostMember:
     name: str = "gradient_boosting"
     workers: int = 1
     grid: tuple[Params, ...] = (
-        {"leaves": 64, "learning_rate": 0.1},
-        {"leaves": 128, "learning_rate": 0.07},
-        {"leaves": 256, "learning_rate": 0.07},
-        {"leaves": 32, "learning_rate": 0.1},
+        {"leaves": 64, "learning_rate": 0.15, "l2": 20.0},
+        {"leaves": 256, "learning_rate": 0.15, "l2": 40.0},
+        {"leaves": 128, "learning_rate": 0.1, "l2": 10.0},
+        {"leaves": 32, "learning_rate": 0.15, "l2": 5.0},
     )
 
     def fit(self, train: DataFrame, labels: Labels, params: Params) -> Fit:
-        """Fit ``leaves`` a tree and ``learning_rate``; ``rounds``, if given, instead of stopping early."""
+        """Fit ``leaves`` a tree, ``learning_rate`` and ``l2``, for ``rounds`` or until stopped early."""
         leaves = int(params["leaves"])
         most = min(self.rounds, self.nodes // (2 * leaves))
         settings = XGBoost(
@@ -228,6 +230,7 @@ class XGBoostMember:
             depth=12,
             leaves=leaves,
             learning_rate=params["learning_rate"],
+            l2=params["l2"],
             workers=self.workers,
         )
         ridge = _ridge(train, _PRIOR_ROWS, _RIDGE)

@@ -95,7 +95,7 @@ def _of_fit(one: Validated, number: int, setting: Setting, fold: FoldFit) -> _Ch
         params=setting.params,
         metrics={
             **fold.errors.named("cv"),
-            **{f"chosen.{name}": value for name, value in fold.fit.chosen().items()},
+            **{f"chosen.{name}": value for name, value in fold.chosen.items()},
             "seconds.train": fold.fit_seconds,
             "seconds.validate": fold.validation_seconds,
         },
@@ -111,7 +111,7 @@ def _of_fit(one: Validated, number: int, setting: Setting, fold: FoldFit) -> _Ch
 
 def _curves(fold: FoldFit) -> Iterable[Metric]:
     now = int(time.time() * 1000)
-    for name, curve in fold.fit.curves().items():
+    for name, curve in fold.curves.items():
         every = max(1, len(curve) // _POINTS)
         for step in range(0, len(curve), every):
             yield Metric(f"rounds.{name}", curve[step], now, step + 1)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 TEST, TRAIN = "test", "train"
+OLDER = "older_than_there_is_room_for"
 _BUCKETS = 10_000
 
 
@@ -79,11 +80,12 @@ def training_rows(
 
 
 def row_counts(
-    rows: DataFrame, usable: int, earlier: DataFrame | None, settings: TrainingSettings
+    rows: DataFrame, usable: int, earlier: DataFrame | None, older: int, settings: TrainingSettings
 ) -> dict[str, int]:
     """Count the rows of a training by part, and those that gave way to another listing of the same car.
 
-    Raises: BatchError when there are too few to train on, or none is new.
+    ``older`` is how many were left out for their age. Raises: BatchError when there are too few to train on,
+    or none is new.
     """
     parts = {row["part"]: row["count"] for row in rows.groupBy("part").count().collect()}
     total = sum(parts.values())
@@ -97,7 +99,8 @@ def row_counts(
         )
     return {
         "rows.earlier": before,
-        f"rows.dropped.{SAME_CAR_AGAIN}": usable + before - total,
+        f"rows.dropped.{SAME_CAR_AGAIN}": usable + before - older - total,
+        f"rows.dropped.{OLDER}": older,
         "rows.train": parts[TRAIN],
         "rows.test": parts[TEST],
     }

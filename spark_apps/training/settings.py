@@ -39,6 +39,7 @@ class TrainingSettings(BaseSettings):
     labels: int = Field(200, ge=1, description="labels of one category, at most")
     variant_rows: int = Field(3, ge=1, description="rows that a variant needs for a rank of its own")
     variants: int = Field(20_000, ge=1, description="variants with a rank, at most")
+    rows_at_most: int = Field(4_000_000, ge=100, description="of all batches; the oldest leave first")
     rows_at_least: int = Field(100, ge=10, description="usable rows without which there is no training")
 
 

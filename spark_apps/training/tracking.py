@@ -31,7 +31,7 @@ from spark_apps.listings.quality import KEPT_COLUMNS
 from spark_apps.listings.samples import LISTING
 from spark_apps.listings.schema import RAW_COLUMNS
 from spark_apps.model_digest import code_version, digest
-from spark_apps.training import figures
+from spark_apps.training import background, figures
 from spark_apps.training.intervals import calibration
 from spark_apps.training.metrics import Errors
 from spark_apps.training.nested_runs import log_members
@@ -194,7 +194,7 @@ def _pictures(
     if shares:
         yield "importances", figures.importances(shares)
     for one in ensemble.validated:
-        curves = [fold.fit.curves() for fold in one.best.fits]
+        curves = [fold.curves for fold in one.best.fits]
         if any(curves):
             yield f"learning_curve_{one.member.name}", figures.learning_curve(one.member.name, curves)
 
@@ -205,11 +205,12 @@ def register(
     model_name: str,
     tags: Mapping[str, str],
     scratch: str,
+    means: background.Means,
     card: Callable[[Mapping[str, str]], str],
 ) -> ModelVersion:
     """Keep the model in the run and register it; the version has its tags and digest from the start.
 
-    ``card`` makes the version's description from its tags.
+    ``means`` go with the model's files, ``card`` makes the version's description from its tags.
     """
     # Not mlflow.spark.log_model, which tries the example out: for that it loads the model, for up to 35 s.
     info = Model.log(
@@ -223,12 +224,15 @@ def register(
         dfs_tmpdir=scratch,
         validate_serving_input=False,
     )
+    client = MlflowClient()
+    with tempfile.TemporaryDirectory() as folder:
+        background.write(means, Path(folder))
+        client.log_model_artifacts(info.model_id, folder, _SPARK_MODEL)
     with tempfile.TemporaryDirectory() as folder:
         kept = Path(download_artifacts(info.model_uri, dst_path=folder))
         all_tags = {**tags, DIGEST: digest(kept / _SPARK_MODEL), CODE: code_version()}
     description = card(all_tags)
     mlflow.log_text(description, "model_card.md")
-    client = MlflowClient()
     try:
         client.create_registered_model(model_name, description=_ABOUT)
     except MlflowException as error:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from control_plane.settings import Servers
 
+_SHARES = 1_000_000
+
 COLUMNS: tuple[str, ...] = (*KEPT_COLUMNS, "label", "car", "batch", "arrival")
 
 
@@ -54,6 +56,25 @@ def with_earlier(usable: DataFrame, before: DataFrame | None, batch: str) -> Dat
     arrival = (last[0] if last and last[0] is not None else -1) + 1
     new = with_car(usable).withColumns({"batch": F.lit(batch), "arrival": F.lit(arrival)})
     return newest_of_each_car(before.unionByName(new.select(*COLUMNS)), "arrival")
+
+
+def newest(rows: DataFrame, at_most: int) -> tuple[DataFrame, int]:
+    """Keep about ``at_most`` rows: the batches that arrived last, of the oldest of them some cars.
+
+    Needs: ``car`` and ``arrival``. Returns the rows and how many were left out.
+    """
+    counts = {row["arrival"]: row["count"] for row in rows.groupBy("arrival").count().collect()}
+    room = at_most
+    for arrival in sorted(counts, reverse=True):
+        if counts[arrival] > room:
+            share = (
+                F.pmod(F.xxhash64("car", F.lit("kept")), F.lit(_SHARES)) < room * _SHARES // counts[arrival]
+            )
+            newer = F.col("arrival") > arrival
+            kept = rows.where(newer | ((F.col("arrival") == arrival) & share)).localCheckpoint()
+            return kept, sum(counts.values()) - kept.count()
+        room -= counts[arrival]
+    return rows, 0
 
 
 def export(rows: DataFrame, servers: Servers, run_id: str) -> None:

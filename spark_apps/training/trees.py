@@ -102,7 +102,7 @@ def gbt_model(
     own = {"numFeatures": features, "numTrees": len(trees)}
     metadata = _metadata("GBTRegressionModel", model_uid, spark.version, **own)
     spark.createDataFrame([(metadata,)], "value string").coalesce(1).write.text(f"{folder}/metadata")
-    _write(spark, _node_table(trees), f"{folder}/data")
+    _write(spark, node_table(trees), f"{folder}/data")
     _write(spark, _tree_table(len(trees), spark.version), f"{folder}/treesMetadata")
     return GBTRegressionModel.load(folder)
 
@@ -152,7 +152,8 @@ _NODE = pa.struct(
 )
 
 
-def _node_table(trees: Sequence[Sequence[Node]]) -> pa.Table:
+def node_table(trees: Sequence[Sequence[Node]]) -> pa.Table:
+    """Return Spark's table of the nodes of all ``trees``: ``treeID`` and ``nodeData``."""
     numbers = [number for number, tree in enumerate(trees) for _ in tree]
     nodes = [_row(position, node) for tree in trees for position, node in enumerate(tree)]
     return pa.table({"treeID": pa.array(numbers, pa.int32()), "nodeData": pa.array(nodes, _NODE)})

@@ -43,7 +43,8 @@ api = "http://mlflow:5000/api/2.0/mlflow/"
 found = requests.get(api + "model-versions/search", {"filter": "name='used-car-price'"}, timeout=30).json()
 last = found["model_versions"][0]
 tags = [{"key": "pipelines.digest", "value": "of other files"}]
-body = {key: last[key] for key in ("name", "source", "run_id", "model_id")} | {"tags": tags}
+body = {key: last[key] for key in ("name", "source", "run_id")}
+body |= {"model_id": last["source"].removeprefix("models:/"), "tags": tags}
 answer = requests.post(api + "model-versions/create", json=body, timeout=30)
 assert answer.ok, answer.text
 """

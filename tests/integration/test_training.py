@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import subprocess
 import sys
+import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from hdfs import InsecureClient
 
+from control_plane.explanations import Explanation
 from control_plane.failures import Failure
 from control_plane.registry import Registry
 from control_plane.simulator.batches import deliver
 from control_plane.simulator.generator import generate
+from spark_apps.listings.samples import LISTING
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -28,26 +34,76 @@ FOLDS, SETTINGS = 2, 2
 BROKEN = "this,record,has,five,fields\n"
 
 
-def run_job(servers: Servers, batch: str, reason: Path, *options: str, **settings: str) -> int:
+def start_job(
+    servers: Servers, batch: str, attempt: int, folder: Path, *options: str, **settings: str
+) -> subprocess.Popen[bytes]:
     small = {"TRAINING_FOLDS": str(FOLDS), "TRAINING_GRID": str(SETTINGS)} | settings
-    environment = os.environ | servers.environment() | small | {"TERMINATION_MESSAGE_PATH": str(reason)}
-    command = [sys.executable, "-m", "spark_apps.training", f"--batch={batch}", "--attempt=1", *options]
-    return subprocess.run(command, env=environment, timeout=280, check=False, capture_output=True).returncode
+    told = small | {"TERMINATION_MESSAGE_PATH": str(folder / "reason")}
+    command = [
+        sys.executable,
+        "-m",
+        "spark_apps.training",
+        f"--batch={batch}",
+        f"--attempt={attempt}",
+        *options,
+    ]
+    with (folder / f"{attempt}.log").open("wb") as output:
+        environment = os.environ | servers.environment() | told
+        return subprocess.Popen(command, env=environment, stdout=output, stderr=output)
+
+
+def run_job(servers: Servers, batch: str, folder: Path) -> int:
+    with start_job(servers, batch, 1, folder) as job:
+        return job.wait(280)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A version, and what the attempts at it logged."""
+
+    version: ModelVersion
+    logs: tuple[str, str]
 
 
 @pytest.fixture(scope="module")
-def version(sandbox: Servers, tmp_path_factory: pytest.TempPathFactory) -> ModelVersion:
-    """A version trained on 1,500 generated listings and one broken record."""
+def trained(sandbox: Servers, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """Trained on 1,500 generated listings and one broken record, the first attempt killed in its midst."""
     folder = tmp_path_factory.mktemp("batch")
     [part] = generate(1_500, 11, folder, parts=1).parts
     with part.open("a") as file:
         file.write(BROKEN)
     deliver(sandbox.hdfs_url, folder, "trained")
-    reason = folder / "reason"
-    assert run_job(sandbox, "trained", reason) == 0, reason.read_text()
-    found = Registry(sandbox.mlflow_tracking_uri).trained_by("train-trained-1")
+    hdfs = InsecureClient(sandbox.hdfs_url)
+    with start_job(sandbox, "trained", 1, folder) as first:
+        deadline = time.monotonic() + 120
+        while not (hdfs.content("/trainings/trained", strict=False) or {"length": 0})["length"]:
+            assert first.poll() is None, (folder / "1.log").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        first.kill()
+    with start_job(sandbox, "trained", 2, folder) as second:
+        assert second.wait(280) == 0, (folder / "2.log").read_text()
+    found = Registry(sandbox.mlflow_tracking_uri).trained_by("train-trained-2")
     assert found is not None
-    return found
+    return Trained(found, ((folder / "1.log").read_text(), (folder / "2.log").read_text()))
+
+
+@pytest.fixture(scope="module")
+def version(trained: Trained) -> ModelVersion:
+    """The version of that training."""
+    return trained.version
+
+
+@pytest.mark.timeout(400)
+def test_another_attempt_goes_on_where_a_killed_one_ended(sandbox: Servers, trained: Trained) -> None:
+    first, second = trained.logs
+    fitted, again = (log.count('"training.member.fitted"') for log in (first, second))
+    found = second.count("training.member.fitted_before")
+
+    assert fitted >= 1
+    assert 1 <= found <= fitted
+    assert found + again == len(MEMBERS) * FOLDS * SETTINGS
+    assert not InsecureClient(sandbox.hdfs_url).status("/trainings/trained", strict=False), "it is tidied up"
 
 
 @pytest.mark.timeout(400)
@@ -160,6 +216,43 @@ def test_the_registered_model_prices_raw_listings_and_never_throws(
         assert tuple(answer["members"].asDict()) == MEMBERS
 
 
+@pytest.mark.timeout(400)
+def test_the_command_line_explains_a_listing_by_the_registered_model(
+    sandbox: Servers, version: ModelVersion, java: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "listing.json").write_text(json.dumps(LISTING, indent=2))
+    (tmp_path / "listing.csv").write_text("make_name,model_name,year,mileage\nHonda,Civic,2017,31000\n")
+
+    def explain(name: str, *options: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "control_plane.cli", "explain", f"{tmp_path}/{name}", *options]
+        environment = os.environ | sandbox.environment()
+        return subprocess.run(
+            command, env=environment, timeout=180, check=False, capture_output=True, text=True
+        )
+
+    as_json, as_lines = (
+        explain("listing.json", "--json"),
+        explain("listing.csv", f"--version={version.version}"),
+    )
+    unknown = explain("listing.csv", "--version=999")
+
+    assert as_json.returncode == 0, as_json.stderr
+    found = msgspec.json.decode(as_json.stdout, type=Explanation)
+    assert found.model_version == version.version
+    assert tuple(found.members) == MEMBERS
+    assert found.base + sum(moved.dollars for moved in found.attributes) == pytest.approx(
+        found.price, abs=0.006
+    )
+    assert as_lines.returncode == 0, as_lines.stderr
+    first, *_, last = as_lines.stdout.splitlines()
+    price = first.split(" ")[0]
+    assert f"by model version {version.version}" in first
+    assert last == f"this listing    {price}  "
+    assert unknown.returncode == 1
+    assert unknown.stderr.startswith("pipelines: model version 999 was never registered; there are: ")
+    assert unknown.stderr.count("\n") == 1
+
+
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     ("batch", "content"),
@@ -174,7 +267,7 @@ def test_a_batch_that_cannot_be_trained_on_fails_with_one_sentence(
     (tmp_path / "part-00000.csv").write_text(content)
     deliver(sandbox.hdfs_url, tmp_path, batch)
 
-    assert run_job(sandbox, batch, tmp_path / "reason") == 1
+    assert run_job(sandbox, batch, tmp_path) == 1
     failure = Failure.read((tmp_path / "reason").read_text())
     assert failure.final
     assert f"batch {batch} is " in failure.reason
@@ -205,7 +298,7 @@ def test_a_batch_beyond_the_bounds_is_refused_with_its_profile_and_taken_when_as
     registry, client = Registry(sandbox.mlflow_tracking_uri), MlflowClient(sandbox.mlflow_tracking_uri)
     experiment = client.get_run(version.run_id).info.experiment_id
 
-    assert run_job(sandbox, spoiled, tmp_path / "reason") == 1
+    assert run_job(sandbox, spoiled, tmp_path) == 1
     refused = Failure.read((tmp_path / "reason").read_text())
     assert refused.final
     assert refused.profile is not None
@@ -220,8 +313,8 @@ def test_a_batch_beyond_the_bounds_is_refused_with_its_profile_and_taken_when_as
     assert "profile.json" in {file.path for file in client.list_artifacts(run.info.run_id)}
 
     quick = {"TRAINING_GRID": "1", "TRAINING_BOOSTING_ROUNDS": "20"}
-    override = ("--attempt=2", "--accept-profile=true")  # of an option given twice the last one counts
-    assert run_job(sandbox, spoiled, tmp_path / "reason", *override, **quick) == 0
+    with start_job(sandbox, spoiled, 2, tmp_path, "--accept-profile=true", **quick) as job:
+        assert job.wait(280) == 0
     accepted = registry.trained_by("train-spoiled-2")
     assert accepted is not None
     assert accepted.batches == ("trained", "spoiled")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 import pytest
 from pyspark.ml import PipelineModel
-from pyspark.ml.linalg import Vectors
+from pyspark.ml.linalg import DenseVector, SparseVector, Vectors
 from pyspark.sql import functions as F
 from sklearn import svm
 
@@ -23,7 +23,13 @@ from spark_apps.listings.features import (
 from spark_apps.training.crossvalidation import cross_validate
 from spark_apps.training.folds import prepare
 from spark_apps.training.members import LOG_LABEL, STOPPING, XGBoostMember, log_column, members, price_sql
-from spark_apps.training.preparation import PLANE_FEATURES, TREE_FEATURES, numbers_stage, vector_stages
+from spark_apps.training.preparation import (
+    PLANE_FEATURES,
+    TREE_FEATURES,
+    numbers_stage,
+    raw_stages,
+    vector_stages,
+)
 from spark_apps.training.settings import TrainingSettings
 from spark_apps.training.svm import LinearSVR
 
@@ -74,7 +80,7 @@ class TestServedBoosting:
 
         settings = TrainingSettings()
         member = XGBoostMember(settings.boosting_rounds, settings.boosting_nodes)
-        stopped = {"leaves": 128, "learning_rate": 0.05}
+        stopped = {"leaves": 128, "learning_rate": 0.05, "l2": 2.0}
         for number, params in enumerate((stopped, stopped | {"rounds": 300})):
             fit = member.fit(rows.where("key % 20 = 0"), labels, params)
             served = PipelineModel(fit.stages((tmp_path / f"model-{number}").as_uri()))
@@ -86,6 +92,19 @@ class TestServedBoosting:
             assert len(both) == 100_000
             assert both["own"].nunique() > 50_000, "prices that tell listings apart"
             assert (apart > np.maximum(0.05, 3e-6 * both["own"])).sum() == 0, apart.max()
+
+
+@pytest.mark.timeout(300)
+def test_trees_get_a_dense_vector_of_a_listing_with_little_in_it(spark: SparkSession) -> None:
+    from spark_apps.listings.schema import with_raw_columns  # noqa: PLC0415
+
+    asked = spark.createDataFrame([("Honda", "Civic")], "make_name string, model_name string")
+    labels = fit_labels({}, categories=Kept(1, 1), variants=Kept(1, 1))
+    row = PipelineModel(raw_stages(2020.7, labels)).transform(with_raw_columns(asked)).first()
+
+    assert isinstance(row[TREE_FEATURES], DenseVector)
+    assert isinstance(row["tree_values"], SparseVector), "else the test says nothing"
+    assert row[TREE_FEATURES].toArray().tolist() == row["tree_values"].toArray().tolist()
 
 
 @pytest.mark.timeout(300)

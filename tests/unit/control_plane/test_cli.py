@@ -28,6 +28,7 @@ COMMANDS = [
     "audit",
     "status",
     "train",
+    "explain",
 ]
 
 
@@ -82,3 +83,18 @@ def test_an_error_of_nobody_is_not_hidden(monkeypatch):
 
 def test_a_version_below_one_is_refused():
     assert pipelines("rollback", "0").exit_code == 2
+
+
+def test_a_listing_that_cannot_be_read_is_said_before_anything_starts():
+    said = pipelines("explain", "no-such-file.json")
+    assert (said.exit_code, said.stderr) == (
+        1,
+        "pipelines: no-such-file.json cannot be read: No such file or directory\n",
+    )
+
+
+def test_an_explanation_needs_mlflow(tmp_path):
+    (tmp_path / "listing.json").write_text('{"make_name": "Ford", "model_name": "F-150", "year": 2019}')
+    said = pipelines("explain", f"{tmp_path}/listing.json", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
+    assert said.exit_code == 1
+    assert said.stderr.endswith("Is MLflow up, and MLFLOW_TRACKING_URI what `pipelines up` printed?\n")
