@@ -27,7 +27,8 @@ C = TypeVar("C", "NumberProfile", "CategoryProfile")
 
 _MIDDLE = (0.1, 0.25, 0.5, 0.75, 0.9)
 _ENDS = (0.01, 0.99)
-_TIME = "listed"  # moves on by itself
+# Where and when a car is sold: batches of one region, or of another month, are as good as any.
+_FREE_TO_MOVE = {"daysonmarket", "latitude", "listed", "longitude", "seller_rating"}
 _TOLD = 8  # findings in an event
 _IN_WORDS = 3  # findings in a sentence
 
@@ -144,7 +145,7 @@ class _Comparison:
             spread = _spread(self.last, name)
             judged = [self._quantile(name, level, spreads * spread) for level, spreads in levels.items()]
             worst = max(judged, key=lambda finding: abs(finding.now - finding.bound))
-            if worst.now != worst.bound and name != _TIME:
+            if worst.now != worst.bound and name not in _FREE_TO_MOVE:
                 yield worst
 
     def _quantile(self, number: str, level: float, slack: float) -> Finding:

@@ -51,12 +51,12 @@ class GateSettings(BaseSettings):
     quarantined: float = Field(0.2, ge=0, le=1, description="share of the rows of the very first batch")
     dropped: float = Field(0.5, ge=0, le=1, description="share of the rows of the very first batch")
     more_dropped: float = Field(0.1, ge=0, le=1, description="more of the rows, by any one rule")
-    more_missing: float = Field(0.15, ge=0, le=1, description="more of a column's values")
+    more_missing: float = Field(0.3, ge=0, le=1, description="more of a column's values")
     more_unseen: float = Field(
-        0.15, ge=0, le=1, description="more of a column's values than are to be expected never seen before"
+        0.3, ge=0, le=1, description="more of a column's values than are to be expected never seen before"
     )
     middle: float = Field(
-        0.5, ge=0, description="how far the 10 to 90 % quantiles may move, by the last batch's middle half"
+        1.0, ge=0, description="how far the 10 to 90 % quantiles may move, by the last batch's middle half"
     )
     ends: float = Field(2, ge=0, description="how far the 1 and 99 % quantiles may move, by the same measure")
     sigmas: float = Field(4, ge=0, description="of chance")

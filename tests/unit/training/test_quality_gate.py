@@ -204,8 +204,9 @@ class TestMovedNumbers:
         ]
 
     def test_days_go_on(self):
-        last = batch(numbers={"listed": spread(2020, 2020.1)})
-        assert what(batch(numbers={"listed": spread(2021, 2021.1)}), last) == []
+        last = batch(numbers={"listed": spread(2020, 2020.1), "latitude": spread(40, 45)})
+        elsewhere = batch(numbers={"listed": spread(2021, 2021.1), "latitude": spread(25, 30)})
+        assert what(elsewhere, last) == []
 
 
 def sampled(seed: int, rows: int) -> Profile:
