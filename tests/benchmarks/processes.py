@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _EVERY_S = 0.2
+_LINES, _LONGEST_LINE = 5, 300
 
 
 class BenchmarkError(RuntimeError):
@@ -61,7 +62,7 @@ def measured(
     finally:
         process.stop()  # with all that it started
     if status != 0:
-        raise BenchmarkError(f"{name} failed with status {status}; the end of its log:\n{process.tail()}")
+        raise BenchmarkError(f"{name} failed with status {status}; the end of its log:\n{_tail(process)}")
     return Usage(seconds, _cpu_seconds() - before, peak)
 
 
@@ -82,6 +83,11 @@ def _pass_on(text: str, on_line: Callable[[str], None]) -> str:
     for line in lines:
         on_line(line)
     return rest
+
+
+def _tail(process: ManagedProcess) -> str:
+    """Return the last lines of a process's log, of each its end: where tracebacks say what it was."""
+    return "\n".join(line[-_LONGEST_LINE:] for line in process.tail(_LINES).splitlines())
 
 
 def _cpu_seconds() -> float:
