@@ -46,6 +46,7 @@ def measured(
 
     It ends with this process, and after ``limit_s``. Raises: :class:`BenchmarkError` unless it succeeds.
     """
+    log_file.unlink(missing_ok=True)  # of an earlier run
     process = ManagedProcess(name, command, log_file=log_file, env=env)
     before, begun, peak, rest = _cpu_seconds(), time.monotonic(), 0, ""
     process.start()

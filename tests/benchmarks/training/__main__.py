@@ -10,7 +10,6 @@ import json
 import logging
 import signal
 import sys
-import tempfile
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -80,7 +79,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--memory", default="6g", help="heap of a training's JVM")
     parser.add_argument("--limit", type=float, default=240, help="minutes that one contestant may take")
     parser.add_argument("--out", type=Path, help="a file for all figures, as JSON")
-    parser.add_argument("--logs", type=Path, default=Path(tempfile.gettempdir()) / "bench-training-logs")
+    parser.add_argument(
+        "--logs", type=Path, default=Path(".pipelines/benchmarks"), help="where logs are kept"
+    )
     told = parser.parse_args()
     if told.what == "compare" and len(told.rows or (1,)) > 1:
         parser.error("--rows takes one number here; growth takes a list")

@@ -90,7 +90,7 @@ def _alone(setup: Setup, features: Path, contestant: str, module: str) -> Result
         on_line=lambda line: setup.view.fact(f"    {line}"),
     )
     found = BoostingAlone(**json.loads(out.read_text()))
-    command = " ".join(("python", *told))
+    command = " ".join((*(f"{name}={value}" for name, value in _WAIT_POLICY.items()), "python", *told))
     return Result(
         contestant, command, found.version, found.rows, usage, found.rmse, found.rmse, found.rounds, {}, {}
     )

@@ -23,6 +23,7 @@ _PARENT = (
 
 def test_memory_of_all_processes_counts_and_lines_are_passed_on(tmp_path: Path) -> None:
     lines: list[str] = []
+    (tmp_path / "log").write_text("of an earlier run\n")
 
     usage = measured(
         "it",
