@@ -16,13 +16,13 @@ from tests.benchmarks.training.contestants import (
     whole_job_on_sparks_boosting,
     xgboost_alone,
 )
-from tests.benchmarks.training.results import WHOLE_JOB, Result
 from tests.benchmarks.training.setup import Batch, generated_batch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from control_plane.demo.view import View
+    from tests.benchmarks.training.results import Result
     from tests.benchmarks.training.setup import Setup
 
 
@@ -100,10 +100,8 @@ def show(found: Comparison, view: View) -> None:
     view.fact(
         f"the best possible RMSE is {dollars(found.batch.best_rmse)}: how the prices were drawn is known"
     )
-    for job in found.results:
-        if job.contestant == WHOLE_JOB:
-            view.table(
-                "The whole job by steps", ("step", "seconds"), report.steps([report.step_columns(job)])
-            )
+    jobs = [one for one in found.results if one.steps]
+    columns = report.steps([report.step_columns(job) for job in jobs])
+    view.table("Seconds by step", ("step", *(job.contestant for job in jobs)), columns)
     for one in found.results:
         view.fact(f"{one.contestant}: {one.command} ({one.version})")
