@@ -23,9 +23,22 @@ override DEMO_FLAGS += $(if $(KEEP),--keep) $(if $(DATASET),--dataset '$(DATASET
 
 PYTEST_FLAGS ?=
 
+# make bench-training ROWS=100000 FOLDS=3 GRID=2 MEMORY=4g OUT=figures.json; of growth, ROWS is a list: 1000,3000.
+# SPARKS_ROWS is for Spark's own boosting, which is slow: 10,000 unless given, 0 leaves it out.
+ROWS ?=
+SPARKS_ROWS ?=
+FOLDS ?=
+GRID ?=
+MEMORY ?=
+OUT ?=
+BENCH_FLAGS ?=
+override BENCH_FLAGS += $(if $(ROWS),--rows $(ROWS)) $(if $(FOLDS),--folds $(FOLDS)) $(if $(GRID),--grid $(GRID))
+override BENCH_FLAGS += $(if $(SPARKS_ROWS),--sparks-rows $(SPARKS_ROWS)) $(if $(MEMORY),--memory $(MEMORY))
+override BENCH_FLAGS += $(if $(OUT),--out '$(OUT)')
+
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # --- Set-up: each step is done again only when what it is made from has changed. ---
 
@@ -100,6 +113,25 @@ test-story: setup ## Run the demo as a test: five minutes
 test-cluster: setup ## Run the tests on the cluster of KUBECONFIG, the whole job among them: 25 minutes
 	@$(BIN)/python -m pytest -s -m '' tests/cluster $(PYTEST_FLAGS)
 
+# --- Timings: each takes up to hours, and wants the machine for itself ---
+
+BENCH := .venv-bench
+BENCH_LOCK := requirements-bench.lock
+
+.PHONY: bench-training
+bench-training: setup $(BENCH)/packages ## Time a training against XGBoost and LightGBM alone (ROWS=300000)
+	@$(BIN)/python -m tests.benchmarks.training compare $(BENCH_FLAGS)
+
+.PHONY: bench-training-growth
+bench-training-growth: setup ## Time trainings on more and more rows (ROWS=100000,300000,1000000,3000000)
+	@$(BIN)/python -m tests.benchmarks.training growth $(BENCH_FLAGS)
+
+$(BENCH)/packages: $(BENCH_LOCK) $(STAMPS)/uv
+	@echo "Installing the Python packages of $(BENCH_LOCK)" >&2
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(BENCH)
+	@$(BIN)/uv pip install --quiet --python $(BENCH)/bin/python --require-hashes --compile-bytecode -r $(BENCH_LOCK)
+	@touch $@
+
 .PHONY: images
 images: ## Build the container images; k8s/images/build says what it takes from the environment
 	@k8s/images/build
@@ -121,9 +153,10 @@ format: $(STAMPS)/project ## Bring the code into its form
 COMPILE := pip compile --quiet --universal --generate-hashes --no-emit-index-url --custom-compile-command 'make lock'
 
 .PHONY: lock
-lock: $(STAMPS)/uv ## Resolve the dependencies of pyproject.toml anew into the hashed locks: images', and developers'
+lock: $(STAMPS)/uv ## Resolve the dependencies of pyproject.toml anew into the hashed locks: images', developers', benchmarks'
 	@$(BIN)/uv $(COMPILE) --upgrade pyproject.toml -o requirements.lock
 	@$(BIN)/uv $(COMPILE) --upgrade --group dev -c requirements.lock pyproject.toml -o $(LOCK)
+	@$(BIN)/uv $(COMPILE) --upgrade --group bench -c requirements.lock -o $(BENCH_LOCK)
 
 .PHONY: clean
 clean: ## Delete the state of embedded systems, and caches
@@ -132,4 +165,4 @@ clean: ## Delete the state of embedded systems, and caches
 
 .PHONY: distclean
 distclean: clean ## Delete .venv as well
-	@rm -rf $(VENV)
+	@rm -rf $(VENV) $(BENCH)

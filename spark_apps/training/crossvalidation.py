@@ -183,8 +183,7 @@ def _fit(member: Member, params: Params, fold: Fold) -> FoldFit:
         fold=fold.number,
         rmse=round(found.errors.rmse),
         seconds=round(fitted - started, 2),
-        **params,
-        **found.chosen,
+        **(params | found.chosen),  # Spark's own boosting is told its rounds, and says them again
     )
     return found
 

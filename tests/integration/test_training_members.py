@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -116,12 +117,16 @@ def test_spark_s_own_boosting_can_be_chosen_and_serves_what_it_fitted(
     [fold, *_], _ = prepare(rows, rows.count(), settings)
     member = next(one for one in members(settings, partitions=1) if one.name == "gradient_boosting")
 
-    fit = member.fit(fold.train, fold.labels, {"depth": 3, "rounds": 5})
+    params = {"depth": 3, "rounds": 5}
+    fit = member.fit(fold.train, fold.labels, params)
     column = log_column(member.name)
     own = [row[0] for row in fit.transform(fold.held_out).select(column).collect()]
     served = PipelineModel(fit.stages((tmp_path / "model").as_uri())).transform(fold.held_out)
 
+    [validated] = cross_validate(rows.sparkSession, [replace(member, grid=(params,))], [fold], threads=1)
+
     assert fit.chosen() == {"rounds": 5.0}
+    assert validated.best.final_params() == params, "its rounds are told, and not chosen"
     assert [row[0] for row in served.select(column).collect()] == own
     assert len(set(own)) > 50
 

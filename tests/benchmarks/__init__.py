@@ -1,0 +1,1 @@
+"""Timings, compared within one run: ``make bench-…``; no part of ``make test``."""

@@ -1,0 +1,103 @@
+"""``python -m tests.benchmarks.training.features --batch <id> --to <folder>``: the folds as files.
+
+What the project's own preparation gives to its boosting, taken out of Spark for those that know no Spark.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pyspark.ml.functions import vector_to_array
+from pyspark.sql import functions as F
+
+from control_plane import logs
+from control_plane.settings import Servers, load
+from spark_apps.session import end_session, spark_session
+from spark_apps.training.boosting import XGBoost
+from spark_apps.training.folds import prepare
+from spark_apps.training.members import LOG_LABEL, STOPPING, XGBoostMember, members
+from spark_apps.training.preparation import TREE_FEATURES, tree_arities
+from spark_apps.training.rows import TRAIN as TRAIN_PART
+from spark_apps.training.rows import judged_batch, training_rows
+from spark_apps.training.settings import TrainingSettings
+from tests.benchmarks.training.plan import HELD_OUT, TRAIN, BoostingSetting, Plan
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from spark_apps.training.crossvalidation import Fold
+
+# As XGBoostMember has them.
+_DEPTH, _PATIENCE, _USUAL_PRICE = 12, 50, 20_000
+
+
+def main() -> None:
+    """Write the folds of a batch in HDFS to a folder of this machine."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--batch", required=True)
+    parser.add_argument("--to", required=True, type=Path)
+    arguments = parser.parse_args()
+    logs.configure()
+    settings, servers = load(TrainingSettings), load(Servers)
+    conf = {"spark.sql.shuffle.partitions": str(settings.cores), "spark.sql.adaptive.enabled": "false"}
+    spark = spark_session("bench-features", cores=settings.cores, memory=settings.memory, conf=conf)
+    records = judged_batch(spark, servers, settings, arguments.batch)
+    train = training_rows(records, None, settings, arguments.batch).where(F.col("part") == TRAIN_PART)
+    folds, _ = prepare(train, train.count(), settings)
+    arguments.to.mkdir(parents=True)
+    for fold in folds:
+        _write(fold, arguments.to / f"fold-{fold.number}")
+    plan(settings, folds).write(arguments.to)
+    end_session(spark)
+
+
+def _write(fold: Fold, folder: Path) -> None:
+    for name, rows in ((TRAIN, fold.train), (HELD_OUT, fold.held_out)):
+        _columns(rows).write.parquet((folder / name).as_uri())
+
+
+def _columns(rows: DataFrame) -> DataFrame:
+    return rows.select(
+        F.col("label").alias("price"),
+        F.col(LOG_LABEL).alias("log_price"),
+        F.sqrt(F.col("label") / _USUAL_PRICE).alias("weight"),
+        F.col(STOPPING).alias("stopping"),
+        vector_to_array(F.col(TREE_FEATURES), "float32").alias("features"),
+    )
+
+
+def plan(settings: TrainingSettings, folds: list[Fold]) -> Plan:
+    """Return what the project's boosting does, in words for others."""
+    xgboost = members(settings.model_copy(update={"boosting": "xgboost"}), partitions=1)[0]
+    assert isinstance(xgboost, XGBoostMember)
+    categorical = tuple(tuple(arity >= 0 for arity in tree_arities(fold.labels)) for fold in folds)
+    return Plan(tuple(_setting(xgboost, point) for point in xgboost.grid), categorical)
+
+
+def _setting(member: XGBoostMember, point: dict[str, float]) -> BoostingSetting:
+    leaves = int(point["leaves"])
+    told = XGBoost(
+        arities=(),
+        rounds=min(member.rounds, member.nodes // (2 * leaves)),
+        depth=_DEPTH,
+        leaves=leaves,
+        learning_rate=point["learning_rate"],
+    )
+    return BoostingSetting(
+        rounds=told.rounds,
+        depth=told.depth,
+        leaves=told.leaves,
+        learning_rate=told.learning_rate,
+        min_child_weight=told.min_child_weight,
+        subsample=told.subsample,
+        columns_a_tree=told.columns_a_tree,
+        l2=told.l2,
+        patience=_PATIENCE,
+        seed=told.seed,
+    )
+
+
+if __name__ == "__main__":
+    main()

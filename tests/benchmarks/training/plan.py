@@ -1,0 +1,100 @@
+"""What boosting alone is to do, as files: the settings, and for each fold its rows. No Spark in here.
+
+``plan.json`` beside ``fold-<number>/train`` and ``fold-<number>/held_out`` (Parquet).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    import numpy as np
+
+TRAIN, HELD_OUT = "train", "held_out"
+_PLAN = "plan.json"
+
+
+@dataclass(frozen=True)
+class BoostingSetting:
+    """A point of the grid, in the words of the project's own ``XGBoost``."""
+
+    rounds: int
+    depth: int
+    leaves: int
+    learning_rate: float
+    min_child_weight: float
+    subsample: float
+    columns_a_tree: float
+    l2: float
+    patience: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All settings, and of each fold's features whether they are categories."""
+
+    settings: tuple[BoostingSetting, ...]
+    categorical: tuple[tuple[bool, ...], ...]
+
+    def write(self, folder: Path) -> None:
+        """Keep it in ``folder``."""
+        (folder / _PLAN).write_text(json.dumps(asdict(self)))
+
+    @classmethod
+    def read(cls, folder: Path) -> Plan:
+        """Read what :meth:`write` has kept."""
+        kept = json.loads((folder / _PLAN).read_text())
+        settings = tuple(BoostingSetting(**setting) for setting in kept["settings"])
+        return cls(settings, tuple(tuple(fold) for fold in kept["categorical"]))
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of a fold: ``features`` (float32, rows by features), prices, and weights."""
+
+    features: np.ndarray[Any, Any]
+    price: np.ndarray[Any, Any]
+    log_price: np.ndarray[Any, Any]
+    weight: np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Rows to fit on, rows by which that stops early, and rows held out."""
+
+    number: int
+    fitted: Rows
+    stopping: Rows
+    held_out: Rows
+    categorical: Sequence[bool]
+
+
+def read_fold(folder: Path, plan: Plan, number: int) -> Fold:
+    """Read a fold that :mod:`tests.benchmarks.training.features` has written."""
+    fold = folder / f"fold-{number}"
+    train = pq.read_table(fold / TRAIN)
+    stopping = train.column("stopping")
+    return Fold(
+        number,
+        fitted=_rows(train.filter(pc.invert(stopping))),
+        stopping=_rows(train.filter(stopping)),
+        held_out=_rows(pq.read_table(fold / HELD_OUT)),
+        categorical=plan.categorical[number],
+    )
+
+
+def _rows(table: Any) -> Rows:
+    numbers = table.column("features").combine_chunks().flatten().to_numpy()
+    return Rows(
+        numbers.reshape(len(table), -1),
+        *(table.column(name).to_numpy() for name in ("price", "log_price", "weight")),
+    )
