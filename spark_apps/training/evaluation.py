@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from pyspark.ml import PipelineModel
     from pyspark.sql import DataFrame
 
-_DRAWN = 20_000
+_PICTURED = 20_000  # rows
+_SHARES = 10_000
 
 
 @dataclass(frozen=True)
@@ -33,14 +34,18 @@ class Evaluation:
 
 
 def evaluate(model: PipelineModel, rows: DataFrame, members: Sequence[str]) -> Evaluation:
-    """Price ``rows`` by the model that will serve, from their raw columns.
+    """Price the test rows, and about as many of the others, by the model that will serve.
 
-    Needs: the kept raw columns, ``label`` and ``part``.
+    Needs: the kept raw columns, ``label``, ``car`` and ``part``.
     """
+    is_test = F.col("part") == TEST
+    sizes = rows.agg(F.count_if(is_test), F.count_if(~is_test)).first()
+    assert sizes is not None  # an aggregate without grouping has one row  # noqa: S101
+    drawn = F.pmod(F.xxhash64("car", F.lit("drawn")), F.lit(_SHARES)) <= _SHARES * sizes[0] // sizes[1]
     columns = {STACK: "prediction", **{member: f"members.{member}" for member in members}}
     # Cut off from the model, which would be sent along with every figure that is asked for below.
     priced = (
-        model.transform(rows)
+        model.transform(rows.where(is_test | drawn))
         .select(
             "part", "label", "low", "high", *(F.col(column).alias(name) for name, column in columns.items())
         )
@@ -56,11 +61,11 @@ def evaluate(model: PipelineModel, rows: DataFrame, members: Sequence[str]) -> E
         F.avg(F.col("high") - F.col("low")).alias("width"),
     ).first()
     assert interval is not None  # an aggregate without grouping has one row  # noqa: S101
-    drawn = test.select("label", STACK).limit(_DRAWN).toArrow()
+    pictured = test.select("label", STACK).limit(_PICTURED).toArrow()
     return Evaluation(
         errors=found,
         coverage=interval["coverage"],
         width=interval["width"],
-        predicted=drawn.column(STACK).to_numpy(),
-        real=drawn.column("label").to_numpy(),
+        predicted=pictured.column(STACK).to_numpy(),
+        real=pictured.column("label").to_numpy(),
     )

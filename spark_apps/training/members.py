@@ -204,40 +204,46 @@ def _with_residual(train: DataFrame, ridge: LinearRegressionModel) -> DataFrame:
 class XGBoostMember:
     """XGBoost on what a ridge regression leaves.
 
-    Early stopping chooses the rounds, a budget of nodes bounds them. Scoring a row takes time for each node
-    on its way, so large steps with strong shrinkage of the leaves (``l2``) are tried, not small steps: on
-    real listings they err as little with half the nodes on the way.
+    Early stopping chooses the rounds, a budget of nodes bounds them.
     """
 
     rounds: int
     nodes: int
     name: str = "gradient_boosting"
     workers: int = 1
+    validation_workers: int = 1
     grid: tuple[Params, ...] = (
-        {"leaves": 64, "learning_rate": 0.15, "l2": 20.0},
-        {"leaves": 256, "learning_rate": 0.15, "l2": 40.0},
-        {"leaves": 128, "learning_rate": 0.1, "l2": 10.0},
-        {"leaves": 32, "learning_rate": 0.15, "l2": 5.0},
+        {"leaves": 64, "learning_rate": 0.1, "l2": 2.0},
+        {"leaves": 128, "learning_rate": 0.07, "l2": 10.0},
+        {"leaves": 256, "learning_rate": 0.1, "l2": 10.0},
+        {"leaves": 32, "learning_rate": 0.1, "l2": 2.0},
     )
 
     def fit(self, train: DataFrame, labels: Labels, params: Params) -> Fit:
         """Fit ``leaves`` a tree, ``learning_rate`` and ``l2``, for ``rounds`` or until stopped early."""
-        leaves = int(params["leaves"])
-        most = min(self.rounds, self.nodes // (2 * leaves))
-        settings = XGBoost(
-            arities=tree_arities(labels),
-            rounds=int(params.get("rounds", most)),
-            depth=12,
-            leaves=leaves,
-            learning_rate=params["learning_rate"],
-            l2=params["l2"],
-            workers=self.workers,
-        )
+        settings = self.settings(params, tree_arities(labels))
         ridge = _ridge(train, _PRIOR_ROWS, _RIDGE)
         rows, stopping = _with_residual(train, ridge), F.col(STOPPING)
         parts = (rows, None) if "rounds" in params else (rows.where(~stopping), rows.where(stopping))
         trees = settings.fit(*parts, label=_RESIDUAL, weight=_WEIGHT, features=TREE_FEATURES)
         return BoostingFit(self.name, ridge, trees)
+
+    def settings(self, params: Params, arities: tuple[int, ...]) -> XGBoost:
+        """Return what XGBoost is told; with ``rounds`` given it is the last fit, on all rows.
+
+        Fits of a validation run beside each other: a second worker in one would only talk to the first.
+        """
+        leaves = int(params["leaves"])
+        most = min(self.rounds, self.nodes // (2 * leaves))
+        return XGBoost(
+            arities=arities,
+            rounds=min(int(params.get("rounds", most)), most),
+            depth=12,
+            leaves=leaves,
+            learning_rate=params["learning_rate"],
+            l2=params["l2"],
+            workers=self.workers if "rounds" in params else self.validation_workers,
+        )
 
 
 @dataclass(frozen=True)
@@ -274,11 +280,16 @@ class SparkBoostingMember:
 def members(settings: TrainingSettings, partitions: int) -> tuple[Member, ...]:
     """Return the ensemble, the member that takes longest first.
 
-    XGBoost gets a worker for each of the rows' ``partitions``, but never more than can run at once.
+    XGBoost gets a worker for each of the rows' ``partitions``, but never more than can run at once; in the
+    validation as many as can while other fits run.
     """
-    workers = min(partitions, settings.cores)
     boosting = (
-        XGBoostMember(settings.boosting_rounds, settings.boosting_nodes, workers=workers)
+        XGBoostMember(
+            settings.boosting_rounds,
+            settings.boosting_nodes,
+            workers=min(partitions, settings.cores),
+            validation_workers=max(1, min(partitions, settings.cores // settings.parallelism)),
+        )
         if settings.boosting == "xgboost"
         else SparkBoostingMember(settings.labels)
     )

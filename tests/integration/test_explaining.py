@@ -172,7 +172,11 @@ def test_the_bases_are_the_mean_answers_on_the_training_rows(
 @pytest.mark.timeout(400)
 def test_trees_are_explained_as_xgboost_explains_them(spark: SparkSession, rows: DataFrame) -> None:
     [fold, *_], _ = prepare(rows, rows.count(), SMALL)
-    fit = XGBoostMember(60, 80_000).fit(fold.train, fold.labels, {"leaves": 64, "learning_rate": 0.1}).trees
+    fit = (
+        XGBoostMember(60, 80_000)
+        .fit(fold.train, fold.labels, {"leaves": 64, "learning_rate": 0.1, "l2": 2.0})
+        .trees
+    )
     assert isinstance(fit, XGBoostFit)
     held_out = fold.held_out.select(TREE_FEATURES).limit(200).collect()
     asked = np.array([row[0].toArray() for row in held_out])

@@ -15,7 +15,6 @@ from pyspark.sql import functions as F
 from control_plane import logs
 from control_plane.settings import Servers, load
 from spark_apps.session import end_session, spark_session
-from spark_apps.training.boosting import XGBoost
 from spark_apps.training.folds import prepare
 from spark_apps.training.members import LOG_LABEL, STOPPING, XGBoostMember, members
 from spark_apps.training.preparation import TREE_FEATURES, tree_arities
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from spark_apps.training.crossvalidation import Fold
 
 # As XGBoostMember has them.
-_DEPTH, _PATIENCE, _USUAL_PRICE = 12, 50, 20_000
+_PATIENCE, _USUAL_PRICE = 50, 20_000
 
 
 def main() -> None:
@@ -77,14 +76,7 @@ def plan(settings: TrainingSettings, folds: list[Fold]) -> Plan:
 
 
 def _setting(member: XGBoostMember, point: dict[str, float]) -> BoostingSetting:
-    leaves = int(point["leaves"])
-    told = XGBoost(
-        arities=(),
-        rounds=min(member.rounds, member.nodes // (2 * leaves)),
-        depth=_DEPTH,
-        leaves=leaves,
-        learning_rate=point["learning_rate"],
-    )
+    told = member.settings(point, ())
     return BoostingSetting(
         rounds=told.rounds,
         depth=told.depth,
