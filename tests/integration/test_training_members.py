@@ -114,7 +114,7 @@ def test_spark_s_own_boosting_can_be_chosen_and_serves_what_it_fitted(
 ) -> None:
     rows = usable(600, 8).withColumn("fold", _third("car"))
     settings = TrainingSettings(folds=3, grid=1, boosting="spark")
-    [fold, *_], _ = prepare(rows, rows.count(), settings)
+    [fold, *others], _ = prepare(rows, rows.count(), settings)
     member = next(one for one in members(settings, partitions=1) if one.name == "gradient_boosting")
 
     params = {"depth": 3, "rounds": 5}
@@ -123,7 +123,8 @@ def test_spark_s_own_boosting_can_be_chosen_and_serves_what_it_fitted(
     own = [row[0] for row in fit.transform(fold.held_out).select(column).collect()]
     served = PipelineModel(fit.stages((tmp_path / "model").as_uri())).transform(fold.held_out)
 
-    [validated] = cross_validate(rows.sparkSession, [replace(member, grid=(params,))], [fold], threads=1)
+    folds = [fold, *others]
+    [validated] = cross_validate(rows.sparkSession, [replace(member, grid=(params,))], folds, threads=1)
 
     assert fit.chosen() == {"rounds": 5.0}
     assert validated.best.final_params() == params, "its rounds are told, and not chosen"
