@@ -212,7 +212,7 @@ class _Follower:
     def __init__(self, app: faust.App, effects: Effects) -> None:
         self._app = app
         self._effects = effects
-        self._running: dict[str, asyncio.Task[None]] = {}
+        self._followed: dict[str, asyncio.Task[None]] = {}
 
     async def perform(self, actions: list[Action]) -> None:
         for action in actions:
@@ -225,14 +225,25 @@ class _Follower:
                     self.begin(action)
 
     def begin(self, action: Launch | StartRollout) -> None:
-        """Follow what was started, unless it is followed already."""
+        """Follow what was started, unless it is or was followed already.
+
+        After a crash it is begun from the table, and once more when the event is read again: by then it may
+        have ended, and its end need not be told twice.
+        """
         name = action.started.id
-        if name in self._running:
+        if name in self._followed:
             return
         log.info("control_plane.following", started=name)
         task = asyncio.ensure_future(self._follow(self._outcome(action)))
-        self._running[name] = task
-        task.add_done_callback(lambda _: self._running.pop(name))
+        self._followed[name] = task
+        task.add_done_callback(partial(self._ended, name))
+
+    def _ended(self, name: str, task: asyncio.Task[None]) -> None:
+        if task.cancelled():
+            del self._followed[name]
+        elif error := task.exception():
+            log.error("control_plane.following_failed", started=name, exc_info=error)
+            del self._followed[name]
 
     def _outcome(self, action: Launch | StartRollout) -> Coroutine[Any, Any, events.Event]:
         effects = self._effects
