@@ -22,6 +22,7 @@ from spark_apps.training.svm import LinearSVR
 if TYPE_CHECKING:
     from pyspark.ml import Transformer
     from pyspark.ml.regression import LinearRegressionModel
+    from pyspark.sql import Column
 
     from spark_apps.listings.features import Labels
     from spark_apps.training.boosting import Trees
@@ -190,13 +191,18 @@ def _ridge(train: DataFrame, prior_rows: float, to: str) -> LinearRegressionMode
     return fitted
 
 
-def _with_residual(train: DataFrame, ridge: LinearRegressionModel) -> DataFrame:
-    """Add what the ridge leaves of the logarithm, and the weight of a row.
+def row_weight() -> Column:
+    """Return the weight of a row by its ``label`` (dollars).
 
     An error of the logarithm costs the more dollars the dearer the car, but the dear ones are few and
     their prices spread: a weight of the root of the price gives the least RMSE and MAE on real listings.
     """
-    left = {_RESIDUAL: F.col(LOG_LABEL) - F.col(_RIDGE), _WEIGHT: F.sqrt(F.col("label") / _USUAL_PRICE)}
+    return F.sqrt(F.col("label") / _USUAL_PRICE)
+
+
+def _with_residual(train: DataFrame, ridge: LinearRegressionModel) -> DataFrame:
+    """Add what the ridge leaves of the logarithm, and the weight of a row."""
+    left = {_RESIDUAL: F.col(LOG_LABEL) - F.col(_RIDGE), _WEIGHT: row_weight()}
     return ridge.transform(train).withColumns(left)
 
 

@@ -16,7 +16,7 @@ from control_plane import logs
 from control_plane.settings import Servers, load
 from spark_apps.session import end_session, spark_session
 from spark_apps.training.folds import prepare
-from spark_apps.training.members import LOG_LABEL, STOPPING, XGBoostMember, members
+from spark_apps.training.members import LOG_LABEL, STOPPING, XGBoostMember, members, row_weight
 from spark_apps.training.preparation import TREE_FEATURES, tree_arities
 from spark_apps.training.rows import TRAIN as TRAIN_PART
 from spark_apps.training.rows import judged_batch, training_rows
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
 
     from spark_apps.training.crossvalidation import Fold
 
-# As XGBoostMember has them.
-_PATIENCE, _USUAL_PRICE = 50, 20_000
+_PATIENCE = 50  # as XGBoost.fit has it
 
 
 def main() -> None:
@@ -61,7 +60,7 @@ def _columns(rows: DataFrame) -> DataFrame:
     return rows.select(
         F.col("label").alias("price"),
         F.col(LOG_LABEL).alias("log_price"),
-        F.sqrt(F.col("label") / _USUAL_PRICE).alias("weight"),
+        row_weight().alias("weight"),
         F.col(STOPPING).alias("stopping"),
         vector_to_array(F.col(TREE_FEATURES), "float32").alias("features"),
     )
