@@ -6,10 +6,14 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+import pyarrow.parquet as pq
+
 from spark_apps.listings.schema import RAW_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from spark_apps.explaining.saved import Stage
 
@@ -47,18 +51,29 @@ def attribute(feature: str, columns: frozenset[str]) -> str:
     return max(named_after, key=len, default=name.split("_")[0])
 
 
+def _places(stage: Path) -> list[int]:
+    """Return for each column of a linear map's matrix a row that has a weight in it."""
+    [row] = pq.read_table(stage / "data", columns=["pc"]).to_pylist()
+    matrix = row["pc"]
+    shape = (matrix["numRows"], matrix["numCols"])
+    weights = np.reshape(matrix["values"], shape, order="C" if matrix["isTransposed"] else "F")
+    return np.abs(weights).argmax(axis=0).tolist()  # type: ignore[no-any-return]
+
+
 @dataclass(frozen=True)
 class Lineage:
     """Where the numbers of a model's vectors come from.
 
     ``origins`` has the raw columns of each column that is made by SQL, ``made_of`` the text behind each index
-    and each ``one_hot`` vector, ``assembled`` the columns that each other vector is put together from.
+    and each ``one_hot`` vector, ``assembled`` the columns that each other vector is put together from;
+    ``embedded`` says of each number of an embedding a place of the vector it is looked up by.
     """
 
     origins: dict[str, frozenset[str]]
     made_of: dict[str, str]
     assembled: dict[str, Sequence[str]]
     one_hot: tuple[str, ...]
+    embedded: dict[str, Sequence[int]]
 
     @classmethod
     def of(cls, stages: Sequence[Stage]) -> Lineage:
@@ -74,7 +89,7 @@ class Lineage:
             assembled={
                 stage.params["outputCol"]: stage.params.get("inputCols") or [stage.params["inputCol"]]
                 for stage in stages
-                if stage.kind in {"VectorAssembler", "StandardScalerModel"}
+                if stage.kind in {"VectorAssembler", "StandardScalerModel", "PCAModel"}
             },
             one_hot=tuple(
                 made
@@ -82,12 +97,18 @@ class Lineage:
                 if stage.kind == "OneHotEncoderModel"
                 for made in stage.params["outputCols"]
             ),
+            embedded={
+                stage.params["outputCol"]: _places(stage.folder)
+                for stage in stages
+                if stage.kind == "PCAModel"
+            },
         )
 
     def attributes(self, column: str, widths: Mapping[str, int]) -> list[str]:
         """Return the attribute of each number in a column; ``widths`` are those of the one-hot vectors."""
         if column in self.assembled:
-            return [one for inner in self.assembled[column] for one in self.attributes(inner, widths)]
+            inner = [one for part in self.assembled[column] for one in self.attributes(part, widths)]
+            return [inner[place] for place in self.embedded[column]] if column in self.embedded else inner
         return [self._attribute(self._text(column))] * widths.get(column, 1)
 
     def columns(self) -> dict[str, tuple[str, ...]]:

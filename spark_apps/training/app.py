@@ -95,6 +95,7 @@ def _train(
         earlier = train_sets.earlier(spark, servers, go_on_from, job.batch)
         joined = training_rows(records, earlier, settings, job.batch)
         rows, older = train_sets.newest(joined, settings.rows_at_most)
+        records.unpersist()
         counts |= row_counts(rows, counts["rows.usable"], earlier, older, settings)
         batches = train_sets.batches(rows)
         content = train_sets.content_digest(rows)

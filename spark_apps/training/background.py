@@ -11,8 +11,6 @@ import json
 from typing import TYPE_CHECKING
 
 import numpy as np
-from pyspark.ml.stat import Summarizer
-from pyspark.sql import functions as F
 
 from spark_apps.training.preparation import PLANE_FEATURES
 
@@ -21,18 +19,16 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from pyspark.sql import DataFrame
+    from spark_apps.training.preparation import Encoding
 
 _FILE = "background.json"
 
 Means = dict[str, list[float]]
 
 
-def background(rows: DataFrame) -> Means:
-    """Return the means of the features, by the name of their vector. Needs: ``plane_features``."""
-    found = rows.select(Summarizer.mean(F.col(PLANE_FEATURES))).first()
-    assert found is not None  # an aggregate without grouping has one row  # noqa: S101
-    return {PLANE_FEATURES: found[0].toArray().tolist()}
+def background(encoding: Encoding) -> Means:
+    """Return the means of the features over the rows fitted on, by the name of their vector."""
+    return {PLANE_FEATURES: encoding.plane_equations.means.tolist()}
 
 
 def write(means: Mapping[str, list[float]], folder: Path) -> None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame, SparkSession
 
-    from spark_apps.listings.features import Labels
+    from spark_apps.training.preparation import Encoding
 
 T = TypeVar("T")
 log = structlog.get_logger()
@@ -45,7 +45,7 @@ class Fold:
     number: int
     train: DataFrame
     held_out: DataFrame
-    labels: Labels
+    encoding: Encoding
     real: np.ndarray[Any, Any]
 
 
@@ -55,7 +55,7 @@ class Whole:
 
     rows: DataFrame
     today: float
-    labels: Labels
+    encoding: Encoding
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ def _kept_or_fit(kept: KeptFits | None, member: Member, params: Params, fold: Fo
 def _fit(member: Member, params: Params, fold: Fold) -> FoldFit:
     pool(fold.train, member)
     since, started = time.time(), time.monotonic()
-    fit = member.fit(fold.train, fold.labels, params)
+    fit = member.fit(fold.train, fold.encoding, params)
     fitted = time.monotonic()
     prices = _prices(fit.transform(fold.held_out), member)
     ended = time.monotonic()
@@ -215,7 +215,7 @@ def fit_on_all(
 
     def fit(one: Validated) -> Fit:
         pool(whole.rows, one.member)
-        return one.member.fit(whole.rows, whole.labels, one.best.final_params())
+        return one.member.fit(whole.rows, whole.encoding, one.best.final_params())
 
     fits = in_parallel(spark, [partial(fit, one) for one in validated], threads)
     return {one.member.name: fit for one, fit in zip(validated, fits, strict=True)}

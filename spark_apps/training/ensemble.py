@@ -57,7 +57,7 @@ class Ensemble:
     """What came of a training: the model, the members' fitted stages by name, and how all that was chosen.
 
     ``real`` (rows) and ``prices`` (rows by members) are dollars of rows when they were held out;
-    ``background`` is what listings are explained against.
+    ``background`` is what listings are explained against; ``tree_features`` are their names, in order.
     """
 
     model: PipelineModel
@@ -68,6 +68,7 @@ class Ensemble:
     real: np.ndarray[Any, Any]
     prices: np.ndarray[Any, Any]
     background: Means
+    tree_features: tuple[str, ...]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -81,11 +82,13 @@ class Ensemble:
 
     def importances(self) -> dict[str, float]:
         """Return by feature its share of the gain of all trees; nothing of an ensemble without trees."""
+        by_name: dict[str, float] = {}
         for stage in chain.from_iterable(self.stages.values()):
             if isinstance(stage, GBTRegressionModel):
                 shares: list[float] = stage.featureImportances.toArray().tolist()
-                return dict(zip(tree_feature_names(), shares, strict=True))
-        return {}
+                for name, share in zip(self.tree_features, shares, strict=True):
+                    by_name[name] = by_name.get(name, 0.0) + share
+        return by_name
 
 
 def fit_ensemble(
@@ -120,5 +123,15 @@ def fit_ensemble(
     with clock.step("fit"):
         fits = fit_on_all(spark, validated, whole, settings.parallelism)
         stages = {name: fit.stages(scratch) for name, fit in fits.items()}
-        model = pricing_model(raw_stages(whole.today, whole.labels), stages, stack, intervals)
-    return Ensemble(model, stages, tuple(validated), stack, intervals, real, prices, background(whole.rows))
+        model = pricing_model(raw_stages(whole.today, whole.encoding), stages, stack, intervals)
+    return Ensemble(
+        model,
+        stages,
+        tuple(validated),
+        stack,
+        intervals,
+        real,
+        prices,
+        background(whole.encoding),
+        tree_feature_names(whole.encoding),
+    )

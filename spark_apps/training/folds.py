@@ -15,7 +15,6 @@ from pyspark.sql import functions as F
 from spark_apps.listings.features import (
     TEXT_COLUMNS,
     Kept,
-    Labels,
     cleaned,
     feature_columns,
     fit_labels,
@@ -25,9 +24,11 @@ from spark_apps.listings.features import (
 from spark_apps.training.crossvalidation import Fold, Whole, in_order, in_parallel
 from spark_apps.training.members import LOG_LABEL, STOPPING
 from spark_apps.training.preparation import (
+    INTERACTING,
     NUMBERS_VECTOR,
     PLANE_FEATURES,
     TREE_FEATURES,
+    encode,
     numbers_stage,
     vector_stages,
 )
@@ -35,6 +36,7 @@ from spark_apps.training.preparation import (
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+    from spark_apps.training.preparation import Encoding
     from spark_apps.training.settings import TrainingSettings
 
 _ROWS_A_PARTITION = 50_000
@@ -56,13 +58,14 @@ def prepare(train: DataFrame, rows: int, settings: TrainingSettings) -> tuple[li
     counts = label_counts(numbers, "fold", min(categories.at_least, variants.at_least))
     prices = numbers.select("fold", "row", "label").toArrow()
 
-    def fitted(left_out: int) -> tuple[Labels, DataFrame]:
+    def fitted(left_out: int) -> tuple[Encoding, DataFrame]:
         seen: Counter[tuple[str, str]] = Counter()
         for (part, column, label), count in counts.items():
             if part != left_out:
                 seen[column, label] += count
         labels = fit_labels(seen, categories=categories, variants=variants)
-        return labels, _cached_vectors(numbers, labels)
+        encoding = encode(numbers.where(F.col("fold") != left_out), labels, LOG_LABEL)
+        return encoding, _cached_vectors(numbers, encoding)
 
     wanted = [*range(settings.folds), _WHOLE]
     made = in_parallel(
@@ -73,13 +76,13 @@ def prepare(train: DataFrame, rows: int, settings: TrainingSettings) -> tuple[li
             number,
             train=vectors.where(F.col("fold") != number),
             held_out=vectors.where(F.col("fold") == number),
-            labels=labels,
+            encoding=encoding,
             real=in_order(prices.filter(pc.field("fold") == number), "label"),
         )
-        for number, (labels, vectors) in zip(wanted[:-1], made[:-1], strict=True)
+        for number, (encoding, vectors) in zip(wanted[:-1], made[:-1], strict=True)
     ]
-    labels, vectors = made[-1]
-    return folds, Whole(vectors, today, labels)
+    encoding, vectors = made[-1]
+    return folds, Whole(vectors, today, encoding)
 
 
 def _cached_numbers(clean: DataFrame, today: float, partitions: int) -> DataFrame:
@@ -92,12 +95,12 @@ def _cached_numbers(clean: DataFrame, today: float, partitions: int) -> DataFram
     rows = clean.withColumns(columns).selectExpr(*_ROW, *feature_columns(today))
     # XGBoost's barrier stage takes no coalesce, and no other partitions than workers.
     numbers = numbers_stage().transform(rows.repartition(partitions))
-    return _cut(numbers.select(*_ROW, NUMBERS_VECTOR, *TEXT_COLUMNS))
+    return _cut(numbers.select(*_ROW, NUMBERS_VECTOR, *INTERACTING, *TEXT_COLUMNS))
 
 
-def _cached_vectors(numbers: DataFrame, labels: Labels) -> DataFrame:
+def _cached_vectors(numbers: DataFrame, encoding: Encoding) -> DataFrame:
     df = numbers
-    for stage in vector_stages(labels):
+    for stage in vector_stages(encoding):
         df = stage.transform(df)
     return _cut(df.select(*_ROW, TREE_FEATURES, PLANE_FEATURES))
 

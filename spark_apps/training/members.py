@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pyspark.ml.feature import SQLTransformer
-from pyspark.ml.regression import GBTRegressor, LinearRegression
+from pyspark.ml.regression import GBTRegressor
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spark_apps.training.boosting import SparkTrees, XGBoost
+from spark_apps.training.planes import plane
 from spark_apps.training.preparation import PLANE_FEATURES, TREE_FEATURES, tree_arities
 from spark_apps.training.svm import LinearSVR
 
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
     from pyspark.ml.regression import LinearRegressionModel
     from pyspark.sql import Column
 
-    from spark_apps.listings.features import Labels
     from spark_apps.training.boosting import Trees
+    from spark_apps.training.preparation import Encoding
     from spark_apps.training.settings import TrainingSettings
 
 Params = dict[str, float]
@@ -35,7 +36,7 @@ LOG_LABEL = "log_label"
 STOPPING = "stopping"
 
 _RIDGE, _TREES, _RESIDUAL, _WEIGHT = "ridge_part", "trees_part", "residual", "row_weight"
-_PRIOR_ROWS = 30.0  # trees find what a ridge drawn too far leaves, but not what one drawn too little made up
+_PRIOR_ROWS = 60.0  # trees find what a ridge drawn too far leaves, but not what one drawn too little made up
 _USUAL_PRICE = 20_000  # dollars; a row of this price has the weight 1
 
 # A car costs between 7 dollars and 5 million: no garbage in makes an infinite price.
@@ -79,7 +80,7 @@ class Member(Protocol):
     def grid(self) -> tuple[Params, ...]:
         """The settings to choose from by cross-validation."""
 
-    def fit(self, train: DataFrame, labels: Labels, params: Params) -> Fit:
+    def fit(self, train: DataFrame, encoding: Encoding, params: Params) -> Fit:
         """Fit on ``train``, which has the feature vectors, ``log_label`` and ``stopping``."""
 
 
@@ -111,11 +112,11 @@ class LinearRegressionMember:
     """Ridge regression, solved in one pass."""
 
     name: str = "linear_regression"
-    grid: tuple[Params, ...] = ({"prior_rows": 3.0}, {"prior_rows": 0.3}, {"prior_rows": 30.0})
+    grid: tuple[Params, ...] = ({"prior_rows": 6.0}, {"prior_rows": 0.6}, {"prior_rows": 60.0})
 
-    def fit(self, train: DataFrame, labels: Labels, params: Params) -> Fit:  # noqa: ARG002
-        """Fit with ``prior_rows``: by so many rows a category is drawn to the mean."""
-        return StageFit(_ridge(train, params["prior_rows"], log_column(self.name)))
+    def fit(self, train: DataFrame, encoding: Encoding, params: Params) -> Fit:  # noqa: ARG002
+        """Fit with ``prior_rows``: as if by so many rows more a category is drawn to the mean."""
+        return StageFit(_ridge(encoding, params["prior_rows"], log_column(self.name)))
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ class LinearSVMMember:
         {"epsilon": 0.1, "l2": 1e-4},
     )
 
-    def fit(self, train: DataFrame, labels: Labels, params: Params) -> Fit:  # noqa: ARG002
+    def fit(self, train: DataFrame, encoding: Encoding, params: Params) -> Fit:  # noqa: ARG002
         """Fit ``epsilon`` (in deviations of the label) and ``l2``."""
         estimator = LinearSVR(
             featuresCol=PLANE_FEATURES,
@@ -173,22 +174,9 @@ class BoostingFit:
         return {"train": curve.train, "stopping": curve.validation} if curve.train else {}
 
 
-def _ridge(train: DataFrame, prior_rows: float, to: str) -> LinearRegressionModel:
-    """Fit the logarithm of the price on the plane's features, in one pass.
-
-    A category is drawn to the mean as if it had ``prior_rows`` more rows there, over the label's standard
-    deviation (some 0.5), by which Spark divides the penalty.
-    """
-    estimator = LinearRegression(
-        featuresCol=PLANE_FEATURES,
-        labelCol=LOG_LABEL,
-        predictionCol=to,
-        regParam=prior_rows / max(train.count(), 1),  # Spark's penalty stands against the mean of the errors
-        standardization=False,
-        solver="normal",
-    )
-    fitted: LinearRegressionModel = estimator.fit(train)
-    return fitted
+def _ridge(encoding: Encoding, prior_rows: float, to: str) -> LinearRegressionModel:
+    """Return the ridge regression of the logarithm of the price on the plane's features."""
+    return plane(*encoding.plane_equations.ridge(prior_rows), features=PLANE_FEATURES, to=to)
 
 
 def row_weight() -> Column:
@@ -225,10 +213,10 @@ class XGBoostMember:
         {"leaves": 32, "learning_rate": 0.1, "l2": 2.0},
     )
 
-    def fit(self, train: DataFrame, labels: Labels, params: Params) -> Fit:
+    def fit(self, train: DataFrame, encoding: Encoding, params: Params) -> Fit:
         """Fit ``leaves`` a tree, ``learning_rate`` and ``l2``, for ``rounds`` or until stopped early."""
-        settings = self.settings(params, tree_arities(labels))
-        ridge = _ridge(train, _PRIOR_ROWS, _RIDGE)
+        settings = self.settings(params, tree_arities(encoding))
+        ridge = _ridge(encoding, _PRIOR_ROWS, _RIDGE)
         rows, stopping = _with_residual(train, ridge), F.col(STOPPING)
         parts = (rows, None) if "rounds" in params else (rows.where(~stopping), rows.where(stopping))
         trees = settings.fit(*parts, label=_RESIDUAL, weight=_WEIGHT, features=TREE_FEATURES)
@@ -256,7 +244,6 @@ class XGBoostMember:
 class SparkBoostingMember:
     """Spark's own ``GBTRegressor`` on what a ridge leaves: slower by ten times, without a foreign library."""
 
-    labels: int
     name: str = "gradient_boosting"
     grid: tuple[Params, ...] = (
         {"depth": 5, "rounds": 40},
@@ -265,7 +252,7 @@ class SparkBoostingMember:
         {"depth": 7, "rounds": 80},
     )
 
-    def fit(self, train: DataFrame, labels: Labels, params: Params) -> Fit:  # noqa: ARG002
+    def fit(self, train: DataFrame, encoding: Encoding, params: Params) -> Fit:
         """Fit trees of ``depth`` for ``rounds``."""
         estimator = GBTRegressor(
             featuresCol=TREE_FEATURES,
@@ -274,12 +261,12 @@ class SparkBoostingMember:
             maxDepth=int(params["depth"]),
             maxIter=int(params["rounds"]),
             # a split over categories needs a bin for each of them
-            maxBins=max(64, self.labels + 1),
+            maxBins=max(64, *tree_arities(encoding)),
             stepSize=0.15,
             subsamplingRate=0.8,
             seed=0,
         )
-        ridge = _ridge(train, _PRIOR_ROWS, _RIDGE)
+        ridge = _ridge(encoding, _PRIOR_ROWS, _RIDGE)
         return BoostingFit(self.name, ridge, SparkTrees(estimator.fit(_with_residual(train, ridge))))
 
 
@@ -297,7 +284,7 @@ def members(settings: TrainingSettings, partitions: int) -> tuple[Member, ...]:
             validation_workers=max(1, min(partitions, settings.cores // settings.parallelism)),
         )
         if settings.boosting == "xgboost"
-        else SparkBoostingMember(settings.labels)
+        else SparkBoostingMember()
     )
     ensemble = (boosting, LinearSVMMember(), LinearRegressionMember())
     return tuple(replace(member, grid=member.grid[: settings.grid]) for member in ensemble)

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
 from pyspark import SparkContext
-from pyspark.ml.feature import OneHotEncoderModel, SQLTransformer, StandardScalerModel, VectorAssembler
+from pyspark.ml import PipelineModel
+from pyspark.ml.feature import (
+    Interaction,
+    OneHotEncoderModel,
+    SQLTransformer,
+    StandardScalerModel,
+    VectorAssembler,
+)
 
 from spark_apps.jvm import jvm
 from spark_apps.listings.features import (
@@ -19,16 +27,24 @@ from spark_apps.listings.features import (
     Labels,
     statement,
 )
+from spark_apps.training.embedding import INTERACTIONS, NARROW, Embedding, embed, one_hot_widths
+from spark_apps.training.planes import NormalEquations, normal_equations
 
 if TYPE_CHECKING:
     from pyspark.ml import Transformer
+    from pyspark.sql import DataFrame
 
 TREE_FEATURES = "tree_features"
 PLANE_FEATURES = "plane_features"
 
 NUMBERS_VECTOR = "numbers"
+ONE_HOTS = "one_hots"
+EMBEDDED = "embedded"
 _TREE_VALUES = "tree_values"
 _ONE_HOT_COLUMNS = tuple(f"one_hot_{name}" for name in CATEGORIES)
+
+# The numbers that interact with categories in what the embedding is learned from.
+INTERACTING = tuple(sorted({f"number_{number}" for _, number in INTERACTIONS}))
 
 # What the stages add, and the saved model drops again.
 PREPARED_COLUMNS: tuple[str, ...] = (
@@ -38,20 +54,57 @@ PREPARED_COLUMNS: tuple[str, ...] = (
     *RANK_COLUMNS,
     *_ONE_HOT_COLUMNS,
     NUMBERS_VECTOR,
+    ONE_HOTS,
+    EMBEDDED,
     _TREE_VALUES,
     TREE_FEATURES,
     PLANE_FEATURES,
 )
 
 
-def tree_arities(labels: Labels) -> tuple[int, ...]:
+@dataclass(frozen=True)
+class Encoding:
+    """What is fitted before any member, on the rows that it is fitted on too.
+
+    ``equations`` are those of the plane's features and, after them, of the interactions, for the logarithm.
+    """
+
+    labels: Labels
+    embedding: Embedding
+    equations: NormalEquations
+
+    @property
+    def plane_equations(self) -> NormalEquations:
+        """The equations of ``plane_features`` alone."""
+        return self.equations.first(plane_size(self.labels))
+
+
+def plane_size(labels: Labels) -> int:
+    """Return how many numbers ``plane_features`` has."""
+    return len(NUMBERS) + sum(one_hot_widths(labels))
+
+
+def tree_arities(encoding: Encoding) -> tuple[int, ...]:
     """Say of each of the tree features how many categories it has; -1 for a number."""
-    return (*(-1 for _ in (*NUMBER_COLUMNS, *RANK_COLUMNS)), *labels.arities)
+    numbers = (-1 for _ in (*NUMBER_COLUMNS, *RANK_COLUMNS))
+    arities = dict(zip(CATEGORIES, encoding.labels.arities, strict=True))
+    return (*numbers, *encoding.embedding.arities, *(arities[name] for name in NARROW))
 
 
-def tree_feature_names() -> tuple[str, ...]:
-    """Return the names of the tree features, in order."""
-    return (*NUMBERS, *RANK_COLUMNS, *CATEGORIES)
+def tree_feature_names(encoding: Encoding) -> tuple[str, ...]:
+    """Return the names of the tree features, in order; groups of labels share one."""
+    return (*NUMBERS, *RANK_COLUMNS, *encoding.embedding.names, *NARROW)
+
+
+def encode(rows: DataFrame, labels: Labels, label: str) -> Encoding:
+    """Fit what is fitted of the vectors.
+
+    Needs: ``numbers``, the interacting numbers, the texts, and ``label`` (the logarithm of the price).
+    """
+    stages = [*plane_stages(labels), *interaction_stages()]
+    features = (NUMBERS_VECTOR, ONE_HOTS, *(stage.getOutputCol() for stage in interaction_stages()))
+    equations = normal_equations(PipelineModel(stages).transform(rows), features, label)
+    return Encoding(labels, embed(labels, equations, numbers=len(NUMBERS)), equations)
 
 
 def numbers_stage() -> Transformer:
@@ -59,20 +112,40 @@ def numbers_stage() -> Transformer:
     return _assembler(NUMBER_COLUMNS, NUMBERS_VECTOR)
 
 
-def vector_stages(labels: Labels) -> list[Transformer]:
-    """Return the stages from ``numbers`` and the categories to the two vectors."""
+def plane_stages(labels: Labels) -> list[Transformer]:
+    """Return the stages from ``numbers`` and the texts to the vector of planes."""
     return [
         labels.indexer(),
         _one_hot_encoder(labels),
-        _assembler((NUMBERS_VECTOR, *RANK_COLUMNS, *INDEX_COLUMNS), _TREE_VALUES),
-        _dense(_TREE_VALUES, TREE_FEATURES, len(tree_arities(labels))),
-        _assembler((NUMBERS_VECTOR, *_ONE_HOT_COLUMNS), PLANE_FEATURES),
+        _assembler(_ONE_HOT_COLUMNS, ONE_HOTS),
+        _assembler((NUMBERS_VECTOR, ONE_HOTS), PLANE_FEATURES),
     ]
 
 
-def raw_stages(today: float, labels: Labels) -> list[Transformer]:
+def interaction_stages() -> list[Interaction]:
+    """Return the stages that add what the embedding is learned from, and no model keeps."""
+    return [
+        Interaction(
+            inputCols=[f"one_hot_{category}", f"number_{number}"], outputCol=f"{category}_by_{number}"
+        )
+        for category, number in INTERACTIONS
+    ]
+
+
+def vector_stages(encoding: Encoding) -> list[Transformer]:
+    """Return the stages from ``numbers`` and the texts to the two vectors."""
+    narrow = (f"index_{name}" for name in NARROW)
+    return [
+        *plane_stages(encoding.labels),
+        encoding.embedding.stage(ONE_HOTS, EMBEDDED),
+        _assembler((NUMBERS_VECTOR, *RANK_COLUMNS, EMBEDDED, *narrow), _TREE_VALUES),
+        _dense(_TREE_VALUES, TREE_FEATURES, len(tree_arities(encoding))),
+    ]
+
+
+def raw_stages(today: float, encoding: Encoding) -> list[Transformer]:
     """Return the stages from raw text to the two vectors; they add :data:`PREPARED_COLUMNS`."""
-    return [SQLTransformer(statement=statement(today)), numbers_stage(), *vector_stages(labels)]
+    return [SQLTransformer(statement=statement(today)), numbers_stage(), *vector_stages(encoding)]
 
 
 def _one_hot_encoder(labels: Labels) -> OneHotEncoderModel:

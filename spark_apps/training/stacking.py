@@ -10,7 +10,7 @@ from pyspark.ml.feature import VectorAssembler
 from pyspark.ml.regression import LinearRegression, LinearRegressionModel
 from pyspark.sql import functions as F
 
-from spark_apps.training.svm import plane
+from spark_apps.training.planes import plane
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,16 +7,12 @@ that separates them is the regression y = -(w·x + b) / d. It is kept as a ``Lin
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
-from uuid import uuid4
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pyspark import SparkContext
 from pyspark.ml import Estimator
 from pyspark.ml.classification import LinearSVC
-from pyspark.ml.common import _py2java
 from pyspark.ml.feature import VectorAssembler
-from pyspark.ml.linalg import Vectors
 from pyspark.ml.param import Param, Params, TypeConverters
 from pyspark.ml.param.shared import (
     HasFeaturesCol,
@@ -29,11 +25,9 @@ from pyspark.ml.regression import LinearRegressionModel
 from pyspark.ml.util import DefaultParamsReadable, DefaultParamsWritable
 from pyspark.sql import functions as F
 
-from spark_apps.jvm import jvm
+from spark_apps.training.planes import plane
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from pyspark.sql import DataFrame
 
 _TARGET, _SIDE, _BOTH = "svr_target", "svr_side", "svr_features"
@@ -117,17 +111,3 @@ class LinearSVR(
 
 def _shifted(by: float) -> Any:
     return (F.col(_TARGET) + by).alias("col1")
-
-
-def plane(
-    coefficients: Sequence[float] | np.ndarray[Any, Any], intercept: float, *, features: str, to: str
-) -> LinearRegressionModel:
-    """Return the linear model with these coefficients; PySpark can make one only by fitting it."""
-    context = SparkContext._active_spark_context
-    java_model = jvm().org.apache.spark.ml.regression.LinearRegressionModel(
-        f"LinearRegression_{uuid4().hex[:12]}",
-        _py2java(cast("SparkContext", context), Vectors.dense(coefficients)),
-        float(intercept),
-        1.0,
-    )
-    return LinearRegressionModel(java_model).setFeaturesCol(features).setPredictionCol(to)

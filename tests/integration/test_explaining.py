@@ -83,15 +83,15 @@ def fitted(rows: DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Fitted:
     folder = tmp_path_factory.mktemp("model")
     _, whole = prepare(rows, rows.count(), SMALL)
     fits = {
-        member.name: member.fit(whole.rows, whole.labels, {**member.grid[0], "rounds": 40.0})
+        member.name: member.fit(whole.rows, whole.encoding, {**member.grid[0], "rounds": 40.0})
         for member in members(SMALL, partitions=1)
     }
     by_member = {name: fit.stages((folder / "scratch").as_uri()) for name, fit in fits.items()}
-    before = raw_stages(whole.today, whole.labels)
+    before = raw_stages(whole.today, whole.encoding)
     model = pricing_model(
         before, by_member, Stack(tuple(fits), WEIGHTS, 300.0), Intervals((), (-0.2,), (0.25,))
     )
-    save(model, background.background(whole.rows), folder / "sparkml")
+    save(model, background.background(whole.encoding), folder / "sparkml")
     return Fitted(model, len(before) + sum(map(len, by_member.values())), folder / "sparkml")
 
 
@@ -174,7 +174,7 @@ def test_trees_are_explained_as_xgboost_explains_them(spark: SparkSession, rows:
     [fold, *_], _ = prepare(rows, rows.count(), SMALL)
     fit = (
         XGBoostMember(60, 80_000)
-        .fit(fold.train, fold.labels, {"leaves": 64, "learning_rate": 0.1, "l2": 2.0})
+        .fit(fold.train, fold.encoding, {"leaves": 64, "learning_rate": 0.1, "l2": 2.0})
         .trees
     )
     assert isinstance(fit, XGBoostFit)
@@ -207,9 +207,9 @@ def test_spark_s_own_boosting_adds_up_too_whose_trees_have_weights(
     spark: SparkSession, rows: DataFrame, tmp_path: Path
 ) -> None:
     [fold, *_], _ = prepare(rows, rows.count(), SMALL)
-    fit = SparkBoostingMember(200).fit(fold.train, fold.labels, {"depth": 4, "rounds": 5})
+    fit = SparkBoostingMember().fit(fold.train, fold.encoding, {"depth": 4, "rounds": 5})
     model, folder = PipelineModel(fit.stages((tmp_path / "scratch").as_uri())), tmp_path / "model"
-    save(model, background.background(fold.train), folder)
+    save(model, background.background(fold.encoding), folder)
 
     found = parts.read(stages(folder), background.read(folder) or {}).members["gradient_boosting"]
 

@@ -14,6 +14,7 @@ from sklearn import svm
 
 from control_plane.simulator.generator import generate
 from spark_apps.listings.features import (
+    NUMBERS,
     TEXT_COLUMNS,
     Kept,
     cleaned,
@@ -22,11 +23,16 @@ from spark_apps.listings.features import (
     label_counts,
 )
 from spark_apps.training.crossvalidation import cross_validate
+from spark_apps.training.embedding import embed
 from spark_apps.training.folds import prepare
 from spark_apps.training.members import LOG_LABEL, STOPPING, XGBoostMember, log_column, members, price_sql
+from spark_apps.training.planes import NormalEquations
 from spark_apps.training.preparation import (
+    INTERACTING,
     PLANE_FEATURES,
     TREE_FEATURES,
+    Encoding,
+    encode,
     numbers_stage,
     raw_stages,
     vector_stages,
@@ -69,13 +75,14 @@ class TestServedBoosting:
     ) -> None:
         listings = usable(100_500, 21).limit(100_000)
         rows = cleaned(listings).selectExpr("label", "xxhash64(car) AS key", *feature_columns(2020.7))
-        rows = numbers_stage().transform(rows).select("label", "key", "numbers", *TEXT_COLUMNS)
+        rows = numbers_stage().transform(rows).select("label", "key", "numbers", *INTERACTING, *TEXT_COLUMNS)
         few = rows.where("key % 20 = 0").withColumn("part", F.lit(0))
         counts = {(column, text): n for (_, column, text), n in label_counts(few, "part", 2).items()}
         labels = fit_labels(counts, categories=Kept(3, 200), variants=Kept(2, 20_000))
-        for stage in vector_stages(labels):
-            rows = stage.transform(rows)
         rows = rows.withColumns({LOG_LABEL: F.log("label"), STOPPING: F.expr("key % 200 = 0")})
+        encoding = encode(rows.where("key % 20 = 0"), labels, LOG_LABEL)
+        for stage in vector_stages(encoding):
+            rows = stage.transform(rows)
         kept = ("label", LOG_LABEL, STOPPING, "key", TREE_FEATURES, PLANE_FEATURES)
         rows = rows.select(*kept).repartition(1).localCheckpoint()
 
@@ -83,7 +90,7 @@ class TestServedBoosting:
         member = XGBoostMember(settings.boosting_rounds, settings.boosting_nodes)
         stopped = {"leaves": 128, "learning_rate": 0.05, "l2": 2.0}
         for number, params in enumerate((stopped, stopped | {"rounds": 300})):
-            fit = member.fit(rows.where("key % 20 = 0"), labels, params)
+            fit = member.fit(rows.where("key % 20 = 0"), encoding, params)
             served = PipelineModel(fit.stages((tmp_path / f"model-{number}").as_uri()))
             own, again = (F.expr(price_sql(member.name)).alias(name) for name in ("own", "served"))
             in_training = fit.transform(rows).select("key", own)
@@ -101,7 +108,9 @@ def test_trees_get_a_dense_vector_of_a_listing_with_little_in_it(spark: SparkSes
 
     asked = spark.createDataFrame([("Honda", "Civic")], "make_name string, model_name string")
     labels = fit_labels({}, categories=Kept(1, 1), variants=Kept(1, 1))
-    row = PipelineModel(raw_stages(2020.7, labels)).transform(with_raw_columns(asked)).first()
+    equations = NormalEquations(np.zeros((500, 500)), np.zeros(500), np.zeros(500), 0.0)
+    encoding = Encoding(labels, embed(labels, equations, numbers=len(NUMBERS)), equations)
+    row = PipelineModel(raw_stages(2020.7, encoding)).transform(with_raw_columns(asked)).first()
 
     assert isinstance(row[TREE_FEATURES], DenseVector)
     assert isinstance(row["tree_values"], SparseVector), "else the test says nothing"
@@ -118,7 +127,7 @@ def test_spark_s_own_boosting_can_be_chosen_and_serves_what_it_fitted(
     member = next(one for one in members(settings, partitions=1) if one.name == "gradient_boosting")
 
     params = {"depth": 3, "rounds": 5}
-    fit = member.fit(fold.train, fold.labels, params)
+    fit = member.fit(fold.train, fold.encoding, params)
     column = log_column(member.name)
     own = [row[0] for row in fit.transform(fold.held_out).select(column).collect()]
     served = PipelineModel(fit.stages((tmp_path / "model").as_uri())).transform(fold.held_out)

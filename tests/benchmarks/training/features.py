@@ -70,7 +70,7 @@ def plan(settings: TrainingSettings, folds: list[Fold]) -> Plan:
     """Return what the project's boosting does, in words for others."""
     xgboost = members(settings.model_copy(update={"boosting": "xgboost"}), partitions=1)[0]
     assert isinstance(xgboost, XGBoostMember)
-    categorical = tuple(tuple(arity >= 0 for arity in tree_arities(fold.labels)) for fold in folds)
+    categorical = tuple(tuple(arity >= 0 for arity in tree_arities(fold.encoding)) for fold in folds)
     return Plan(tuple(_setting(xgboost, point) for point in xgboost.grid), categorical)
 
 

@@ -1,5 +1,4 @@
 from spark_apps.listings.features import CATEGORY_COLUMNS, VARIANT_COLUMNS, Kept, fit_labels
-from spark_apps.training.preparation import tree_arities, tree_feature_names
 
 MAKE, MODEL = "category_make", "variant_model"
 
@@ -19,12 +18,3 @@ def test_the_most_frequent_labels_are_kept_in_order_each_kind_of_column_by_its_o
     assert found.labels[MAKE] == ("b", "a")
     assert found.labels[MODEL] == ("x",), "of equally frequent ones the first by name"
     assert set(found.labels) == {*CATEGORY_COLUMNS, *VARIANT_COLUMNS}
-
-
-def test_ranks_are_numbers_to_a_tree_and_categories_have_one_index_more_than_labels() -> None:
-    labels = fit_labels({(MAKE, "a"): 5, (MODEL, "x"): 5}, categories=Kept(1, 9), variants=Kept(1, 9))
-
-    by_name = dict(zip(tree_feature_names(), tree_arities(labels), strict=True))
-
-    assert by_name["make"] == 2
-    assert by_name["rank_model"] == by_name["mileage"] == -1
