@@ -85,7 +85,7 @@ def test_the_whole_story_and_no_request_is_lost(system, tmp_path):  # noqa: PLR0
     until_a_standby(here, version=2)
 
     diary.note("active server killed")
-    here.inside("sh", "-c", f"kill -KILL {leader(here)['pid']}", service="serving")
+    here.inside("serving", "sh", "-c", f"kill -KILL {leader(here)['pid']}")
     until_a_standby(here, version=2)
 
     for service in sorted(here.services() - {"serving", "kafka", "control-plane"}):
@@ -171,4 +171,4 @@ def restart(here: Compose, diary: Diary, service: str) -> None:
 def memory_gib(here: Compose) -> float:
     """Return what all containers take now."""
     files = "cat /sys/fs/cgroup/memory.current 2>/dev/null || cat /sys/fs/cgroup/memory/memory.usage_in_bytes"
-    return sum(int(here.inside("sh", "-c", files, service=one) or 0) for one in here.services()) / 1024**3
+    return sum(int(here.inside(one, "sh", "-c", files)) for one in here.services()) / 1024**3
