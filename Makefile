@@ -114,7 +114,7 @@ test-cluster: setup ## Run the tests on the cluster of KUBECONFIG, the whole job
 	@$(BIN)/python -m pytest -s -m '' tests/cluster $(PYTEST_FLAGS)
 
 .PHONY: test-compose
-test-compose: setup ## Run the whole job on docker compose, on the engine of DOCKER_HOST: 15 minutes
+test-compose: setup ## Run the whole job on docker compose, on the engine of DOCKER_HOST: 20 minutes
 	@$(BIN)/python -m pytest -s -m '' tests/compose $(PYTEST_FLAGS)
 
 # --- Timings: each takes up to hours, and wants the machine for itself ---
