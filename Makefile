@@ -113,6 +113,10 @@ test-story: setup ## Run the demo as a test: five minutes
 test-cluster: setup ## Run the tests on the cluster of KUBECONFIG, the whole job among them: 25 minutes
 	@$(BIN)/python -m pytest -s -m '' tests/cluster $(PYTEST_FLAGS)
 
+.PHONY: test-compose
+test-compose: setup ## Run the whole job on docker compose, on the engine of DOCKER_HOST: 20 minutes
+	@$(BIN)/python -m pytest -s -m '' tests/compose $(PYTEST_FLAGS)
+
 # --- Timings: each takes up to hours, and wants the machine for itself ---
 
 BENCH := .venv-bench

@@ -114,6 +114,14 @@ class ControlPlane(BaseSettings):
     web: bool = Field(False, description="faust's own web server with its statistics, on port 6066")
 
 
+class Watching(BaseSettings):
+    """What the periodic checks tell of themselves."""
+
+    model_config = SettingsConfigDict(env_prefix="watch_")
+
+    heartbeat: Path | None = Field(None, description="a file touched after each round of checks, for a probe")
+
+
 class Kubernetes(BaseSettings):
     """Where and how the control plane runs what it launches, if that is in Kubernetes."""
 

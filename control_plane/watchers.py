@@ -13,9 +13,11 @@ import structlog
 from confluent_kafka import KafkaException
 
 from control_plane import audit, events, registry, storage
+from control_plane.settings import Watching, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
 
     from control_plane.settings import Servers
 
@@ -85,13 +87,20 @@ def watch_every(
     seconds: float,
     watches: Sequence[Callable[[Servers], object]],
     servers: Servers,
+    *,
+    heartbeat: Path | None = None,
     pause: Callable[[float], object] = time.sleep,
 ) -> None:
-    """Run the checks again and again. A server that is away is waited for: one warning an outage."""
+    """Run the checks again and again, and touch ``heartbeat`` after each round.
+
+    A server that is away is waited for: one warning an outage.
+    """
     away: dict[str, str] = {}
     while True:
         for watch in watches:
             _watch_once(watch, servers, away)
+        if heartbeat:
+            heartbeat.touch()
         pause(seconds)
 
 
@@ -114,4 +123,4 @@ def run(watches: Sequence[Callable[[Servers], object]], servers: Servers, every:
         for watch in watches:
             watch(servers)
     else:
-        watch_every(every, watches, servers)
+        watch_every(every, watches, servers, heartbeat=load(Watching).heartbeat)

@@ -1,8 +1,8 @@
 """Runs one job on this machine and outlives the control plane: ``python -m ...job_runner``.
 
 The folder of a job is all there is to know of it: ``lock`` is held while it runs, ``exit.json`` says how it
-ended, ``reason`` is what the job itself wrote to say why it failed. A runner that finds the lock held or the
-exit written does nothing, so starting one twice is harmless.
+ended, ``reason`` is what the job itself wrote to say why it failed, ``tmp`` has its temporary files. A runner
+that finds the lock held or the exit written does nothing, so starting one twice is harmless.
 
 The runner ends with the system it belongs to: it waits for a lock that ``pipelines up`` holds while it runs.
 """
@@ -14,6 +14,7 @@ import ctypes
 import fcntl
 import json
 import os
+import shutil
 import signal
 import subprocess
 import threading
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 LOCK = "lock"
 EXIT = "exit.json"
 REASON = "reason"
+SCRATCH = "tmp"
 LIFELINE = "PIPELINES_LIFELINE"
 JOB_FOLDER = "PIPELINES_JOB_FOLDER"
 
@@ -52,11 +54,13 @@ def run(folder: Path, log: Path, deadline_s: float, command: Sequence[str]) -> N
     with suppress(Timeout), FileLock(folder / LOCK, timeout=_LOCK_TIMEOUT_S):
         if not (folder / EXIT).exists():
             end_leftovers(folder)
-            _write_exit(folder, _run(folder, log, deadline_s, command))
+            end = _run(folder, log, deadline_s, command)
+            shutil.rmtree(folder / SCRATCH, ignore_errors=True)
+            _write_exit(folder, end)
 
 
 def end_leftovers(folder: Path) -> None:
-    """Kill what a killed runner of this job left; call it only with the job's lock in hand.
+    """Kill and remove what a killed runner of this job left; call it only with the job's lock in hand.
 
     Two trainings never run at once, not even of one attempt.
     """
@@ -65,6 +69,7 @@ def end_leftovers(folder: Path) -> None:
             if process.environ().get(JOB_FOLDER) == str(folder):
                 process.kill()
                 process.wait(_TERMINATION_S)
+    shutil.rmtree(folder / SCRATCH, ignore_errors=True)
 
 
 def _run(folder: Path, log: Path, deadline_s: float, command: Sequence[str]) -> Exit:
@@ -90,7 +95,13 @@ def _run(folder: Path, log: Path, deadline_s: float, command: Sequence[str]) -> 
 
 
 def _start(folder: Path, log: Path, command: Sequence[str]) -> subprocess.Popen[bytes]:
-    environment = os.environ | {"TERMINATION_MESSAGE_PATH": str(folder / REASON), JOB_FOLDER: str(folder)}
+    scratch = folder / SCRATCH
+    scratch.mkdir()
+    environment = os.environ | {
+        "TERMINATION_MESSAGE_PATH": str(folder / REASON),
+        "TMPDIR": str(scratch),  # a large training shuffles more than a container's /tmp may hold
+        JOB_FOLDER: str(folder),
+    }
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
         return subprocess.Popen(

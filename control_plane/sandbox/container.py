@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 PORTS = {
     "kafka": 9092,
     "kafka_controller": 9093,
+    "kafka_outside": 9094,
     "hdfs": 9870,
     "hdfs_rpc": 8020,
     "hdfs_data": 9866,
@@ -38,7 +39,7 @@ _EVERYWHERE = "0.0.0.0"  # noqa: S104 - the network's policies say who may come
 
 
 def _kafka(jvm: Jvm, settings: ContainerSettings) -> ManagedProcess:
-    broker = KafkaBroker(jvm, PORTS, Host(settings.host, _EVERYWHERE))
+    broker = KafkaBroker(jvm, PORTS, Host(settings.host, _EVERYWHERE), settings.outside)
     broker.prepare()
     broker.wait_until_formatted(settings.start_timeout_s)
     return broker.broker

@@ -25,19 +25,29 @@ _FORMAT_HEAP_MB = 96
 
 
 class KafkaBroker:
-    """One broker; its topics are made by others (``control_plane.topics``), never by accident."""
+    """One broker; its topics are made by others (``control_plane.topics``), never by accident.
+
+    ``outside`` (host:port) is the address that it names to clients that come by the port ``kafka_outside``:
+    they cannot look up the name by which its neighbours know it.
+    """
 
     name = "kafka"
     ports = ("kafka", "kafka_controller")
 
-    def __init__(self, jvm: Jvm, ports: Mapping[str, int], host: Host | None = None) -> None:
+    def __init__(
+        self, jvm: Jvm, ports: Mapping[str, int], host: Host | None = None, outside: str | None = None
+    ) -> None:
         host = host or Host()
         self._data = jvm.layout.data("kafka")
         self._config = jvm.layout.config("kafka.properties")
         self._jvm = jvm
         self.address = f"{host.name}:{ports['kafka']}"
-        self._listens = f"{host.listens}:{ports['kafka']}"
         self._controller = f"{HOST}:{ports['kafka_controller']}"
+        self._listens = {"PLAINTEXT": f"{host.listens}:{ports['kafka']}", "CONTROLLER": self._controller}
+        self._advertises = {"PLAINTEXT": self.address}
+        if outside:
+            self._listens["OUTSIDE"] = f"{host.listens}:{ports['kafka_outside']}"
+            self._advertises["OUTSIDE"] = outside
         self._format: ManagedProcess | None = None
         self.broker = jvm.server(BROKER, str(self._config))
 
@@ -80,9 +90,9 @@ class KafkaBroker:
             "node.id": 1,
             "controller.quorum.voters": f"1@{self._controller}",
             "controller.listener.names": "CONTROLLER",
-            "listeners": f"PLAINTEXT://{self._listens},CONTROLLER://{self._controller}",
-            "advertised.listeners": f"PLAINTEXT://{self.address}",
-            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "listeners": _joined("://", self._listens),
+            "advertised.listeners": _joined("://", self._advertises),
+            "listener.security.protocol.map": _joined(":", dict.fromkeys(self._listens, "PLAINTEXT")),
             "log.dirs": self._data,
             "auto.create.topics.enable": "false",
             "default.replication.factor": 1,
@@ -99,6 +109,10 @@ class KafkaBroker:
             "log.cleaner.dedupe.buffer.size": 8 * 1024 * 1024,
             "controlled.shutdown.enable": "false",  # there is no other broker to hand over to
         }
+
+
+def _joined(separator: str, listeners: Mapping[str, str]) -> str:
+    return ",".join(f"{name}{separator}{value}" for name, value in listeners.items())
 
 
 def _answers(client: AdminClient) -> bool:

@@ -41,4 +41,9 @@ class ContainerSettings(BaseSettings):
     home: Path = Path("/var/lib/pipelines")
     host: str = Field(min_length=1, description="the name by which clients and the other servers reach it")
     namenode: str = Field("hdfs-namenode", description="the NameNode's name, to a DataNode")
+    outside: str | None = Field(
+        None,
+        pattern=r"^.+:\d+$",
+        description="host:port at which clients beyond the containers' network reach Kafka",
+    )
     start_timeout_s: float = Field(120, gt=0)

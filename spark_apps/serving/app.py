@@ -67,7 +67,7 @@ def serve(lifeline: Lifeline) -> None:
     # Without a version to serve, Spark being up is all there is to be ready with.
     announcements.announce("starting" if version else "standby", pids=pids)
 
-    fetched = fetch.result()
+    fetched = fetch.result(settings.heartbeat if version is None else None)
     query = AnswerQuery(spark, fetched.load(spark), fetched.version, kafka, folder, settings)
     follower = Follower(kafka, partitions, every_s=settings.marker_every_s, failed=lifeline.failed)
     follower.start()

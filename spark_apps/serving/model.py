@@ -72,9 +72,15 @@ class Fetch:
         command = [sys.executable, "-m", "spark_apps.serving.model", model, str(folder), *pinned]
         return cls(subprocess.Popen([*command, f"--parent={os.getpid()}"], stdout=subprocess.PIPE))
 
-    def result(self) -> Fetched:
-        """Wait for the files."""
-        output, _ = self.process.communicate()
+    def result(self, heartbeat: Path | None = None) -> Fetched:
+        """Wait for the files, and meanwhile touch ``heartbeat`` every second."""
+        while True:
+            try:
+                output, _ = self.process.communicate(timeout=_POLL_S)
+                break
+            except subprocess.TimeoutExpired:
+                if heartbeat:
+                    heartbeat.touch()
         if self.process.returncode != 0:
             reason = output.decode(errors="replace").strip()
             raise ModelError(reason or "the model could not be fetched; the reason stands above")

@@ -48,6 +48,8 @@ class Serving(BaseSettings):
         False, description="without MODEL_VERSION: wait to be replaced by a server that has it"
     )
     heartbeat: Path | None = Field(
-        None, description="a file for probes, touched every second from when the server is ready"
+        None,
+        description="a file for probes, touched every second from when the server is ready, "
+        "or waits for the first version",
     )
     scratch: Path = Field(default_factory=_memory_folder, description="checkpoints, temporary files, model")

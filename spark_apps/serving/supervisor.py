@@ -22,8 +22,8 @@ import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
 from control_plane import audit, events, logs
-from control_plane.settings import Servers, load
-from control_plane.topics import CONTROL_MODELS, CONTROL_SERVERS
+from control_plane.settings import Servers, Topics, load
+from control_plane.topics import CONTROL_MODELS, CONTROL_SERVERS, ensure_topics
 from spark_apps.serving import scratch
 from spark_apps.serving.announcements import Announcements
 from spark_apps.serving.rollover import Role, Server, Start, Step, Stop, Wanted, next_steps
@@ -138,6 +138,7 @@ class Fleet:
 
 def supervise(bootstrap_servers: str, settings: Serving) -> None:
     """Bring what runs to what is wanted, again and again, until SIGTERM."""
+    ensure_topics(bootstrap_servers, load(Topics))
     announcements = Announcements(bootstrap_servers, f"{_NAME}-{os.getpid()}")
     bury_the_dead(bootstrap_servers, announcements)
     fleet, wanted, caught_up = Fleet(announcements, settings), Wanted(), False

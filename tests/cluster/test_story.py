@@ -13,7 +13,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from contextlib import contextmanager, suppress
@@ -24,8 +23,10 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
+from tests.story import Diary, tell, until
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 pytestmark = [pytest.mark.cluster_story, pytest.mark.timeout(1800)]
 
@@ -33,7 +34,6 @@ K8S = Path(__file__).parents[2] / "k8s"
 NAMESPACE = "pipelines"
 RATE = 50
 ROWS = 2_500
-PATIENCE_S = 600
 API_SERVER_AWAY_S = 20
 DATA_NODE_UID = 10001
 
@@ -138,41 +138,6 @@ class Cluster:
             },
         }
         self.run("apply", "-f", "-", given=json.dumps(manifest))
-
-
-def until(what: str, holds: Callable[[], object], patience_s: float = PATIENCE_S) -> None:
-    give_up = time.monotonic() + patience_s
-    while not holds():
-        assert time.monotonic() < give_up, f"{what} did not come"
-        time.sleep(1)
-
-
-class Diary:
-    """When what was done, for the table at the end."""
-
-    def __init__(self) -> None:
-        self.entries: list[tuple[str, float]] = []
-        self.figures: dict[str, float] = {}
-
-    def note(self, fault: str) -> None:
-        """Write down that it happens now."""
-        self.entries.append((fault, time.time()))
-        tell(fault)
-
-    def worst(self, slow: dict[str, int]) -> list[tuple[str, int]]:
-        """Return for each entry the latest answer to a request between it and the next one, in ms."""
-        ends = [at for _, at in self.entries[1:]] + [time.time()]
-        return [
-            (
-                fault,
-                max((late for second, late in slow.items() if at - 2 <= int(second) < end - 1), default=0),
-            )
-            for (fault, at), end in zip(self.entries, ends, strict=True)
-        ]
-
-
-def tell(text: str) -> None:
-    sys.stderr.write(f"{time.strftime('%H:%M:%S')} {text}\n")
 
 
 @contextmanager
@@ -308,7 +273,7 @@ def test_the_whole_story_and_no_request_is_lost(system):  # noqa: PLR0915 - a st
 
     report = end_of_traffic(here)
     diary.figures |= reaction_times(here)
-    show(diary, report)
+    diary.show(report)
     assert report["lost"] == 0
     assert report["undelivered"] == 0
     assert report["answered"] == report["sent"]
@@ -386,11 +351,3 @@ def reaction_times(here: Cluster) -> dict[str, float]:
 
 def prices_counted(here: Cluster) -> int:
     return int(here.inside("python", "-c", COUNT_PRICES) or -1)
-
-
-def show(diary: Diary, report: dict[str, Any]) -> None:
-    for name, figure in diary.figures.items():
-        tell(f"{figure:.1f} {name}")
-    for fault, late in diary.worst(report["slow"]):
-        tell(f"{late:>6} ms  worst answer: {fault}" if late else f" < 250 ms  worst answer: {fault}")
-    tell(json.dumps({name: value for name, value in report.items() if name != "slow"}))

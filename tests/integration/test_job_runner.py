@@ -153,6 +153,22 @@ def test_the_job_of_a_killed_runner_is_over_and_nothing_of_it_is_left(tmp_path):
     assert gone(pid)
 
 
+def test_a_jobs_temporary_files_lie_beside_it_and_go_with_it(tmp_path):
+    scratch = tmp_path / "jobs" / "train-b1-1" / job_runner.SCRATCH
+    assert run(tmp_path, f'touch "$TMPDIR/shuffled"; test -e {scratch}/shuffled').reason is None
+    assert not scratch.exists()
+
+
+def test_the_temporary_files_of_a_killed_job_go_before_it_is_tried_anew(tmp_path):
+    script = f'test ! -e "$TMPDIR/left" && touch "$TMPDIR/left" && echo $$ > {tmp_path}/pid && sleep 60'
+    runs = launcher(tmp_path, script)
+    runs.submit(STARTED)
+    written(tmp_path / "pid")
+    runner_of(tmp_path).kill()
+    assert runs.wait(STARTED, 30) == JobEnd(KILLED, None, log_of(tmp_path))
+    assert not (tmp_path / "jobs" / "train-b1-1" / job_runner.SCRATCH).exists()
+
+
 def test_a_job_outlives_who_launched_it_and_is_met_by_the_next(tmp_path):
     script = f"while [ ! -e {tmp_path}/go ]; do sleep 0.02; done"
     program = (

@@ -60,3 +60,15 @@ def test_an_outage_is_one_warning_and_the_end_of_it_one_line():
     with capture_logs() as logs, pytest.raises(Over):
         watch_every(3, [watch_models], Servers(), pause=lambda _: None)
     assert [entry["event"] for entry in logs] == ["watcher.server_away", "watcher.server_back"]
+
+
+def test_a_round_is_seen_from_outside_even_when_a_server_is_away(tmp_path):
+    def watch_models(_servers):
+        raise RegistryUnavailableError("away")
+
+    def pause(_seconds):
+        raise Over
+
+    with pytest.raises(Over):
+        watch_every(3, [watch_models], Servers(), heartbeat=tmp_path / "heartbeat", pause=pause)
+    assert (tmp_path / "heartbeat").exists()

@@ -1,0 +1,112 @@
+"""What the tests on docker compose share. They run on the engine of DOCKER_HOST, and are skipped without one.
+
+The engine must have the images that ``k8s/images/build`` or ``docker compose build`` makes. BIND_ADDRESS and
+PUBLIC_HOST say where its ports are published, as docker-compose.yml reads them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from confluent_kafka import KafkaException
+
+from control_plane.audit import LogUnavailableError
+from control_plane.status import status
+
+ROOT = Path(__file__).parents[2]
+PROJECT = "car-price-story"  # never one that somebody uses
+PORTS = {"KAFKA_PORT": "19092", "MLFLOW_PORT": "15000", "HDFS_PORT": "19870"}
+TIMEOUT_S = 600
+
+
+class Compose:
+    """docker compose, on a project of the tests' own."""
+
+    def __init__(self, docker: str) -> None:
+        self._docker = docker
+        self.host = os.environ.get("PUBLIC_HOST") or os.environ.get("BIND_ADDRESS") or "127.0.0.1"
+        self.kafka = f"{self.host}:{PORTS['KAFKA_PORT']}"
+
+    def run(self, *arguments: str, check: bool = True) -> str:
+        """Run docker compose and return what it prints."""
+        command = [self._docker, "compose", "--project-name", PROJECT, *arguments]
+        done = subprocess.run(
+            command,
+            cwd=ROOT,
+            env=os.environ | PORTS,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=TIMEOUT_S,
+            stdin=subprocess.DEVNULL,
+        )
+        assert not check or done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
+        return done.stdout.strip()
+
+    def up(self) -> None:
+        """Bring everything up, from images that are there, and wait until it is healthy."""
+        self.run("up", "--no-build", "--pull=never", "--wait", f"--wait-timeout={TIMEOUT_S // 2}")
+
+    def simulate(self, *arguments: str) -> None:
+        """Play a part of the outside world in a container of its own."""
+        run = ("run", "--rm", "--no-deps", "--pull=never", "-T")
+        self.run(*run, "simulator", "pipelines", "simulate", *arguments)
+
+    def inside(self, service: str, *command: str) -> str:
+        """Run a command in a service's container."""
+        return self.run("exec", "-T", service, *command)
+
+    def status(self) -> dict[str, Any]:
+        """Return what ``pipelines status --json`` says, empty while Kafka is away."""
+        try:
+            return status(self.kafka)
+        except (LogUnavailableError, KafkaException):
+            return {}
+
+    def batch(self, name: str) -> str | None:
+        """Return the status of a batch."""
+        return {one["batch"]: one["status"] for one in self.status().get("batches", [])}.get(name)
+
+    def model(self, version: int) -> str | None:
+        """Return the status of a model version."""
+        return {one["model_version"]: one["status"] for one in self.status().get("models", [])}.get(version)
+
+    def containers(self) -> list[dict[str, Any]]:
+        """Return the containers as ``docker compose ps`` describes them."""
+        return [json.loads(line) for line in self.run("ps", "--all", "--format", "json").splitlines()]
+
+    def services(self) -> set[str]:
+        """Return the names of the services that have a container."""
+        return {one["Service"] for one in self.containers()}
+
+    def inspect(self, *containers: str) -> list[dict[str, Any]]:
+        """Return all that the engine says of containers."""
+        done = subprocess.run(
+            [self._docker, "inspect", *containers], check=True, capture_output=True, text=True
+        )
+        return list(json.loads(done.stdout))
+
+    def is_healthy(self, *services: str) -> bool:
+        """Return whether the services (all, unless named) run and are well."""
+        found = [one for one in self.containers() if not services or one["Service"] in services]
+        return bool(found) and all(one["Health"] == "healthy" for one in found)
+
+
+@pytest.fixture(scope="session")
+def compose() -> Compose:
+    """docker compose, for the engine of DOCKER_HOST."""
+    if not os.environ.get("DOCKER_HOST"):
+        pytest.skip("DOCKER_HOST names no Docker engine")
+    if (docker := shutil.which("docker")) is None:
+        pytest.skip("docker is not on the PATH")
+    for needed in (["info"], ["compose", "version"]):
+        done = subprocess.run([docker, *needed], capture_output=True, text=True, check=False, timeout=30)
+        if done.returncode != 0:
+            pytest.skip(f"docker {' '.join(needed)} fails: {done.stderr.strip()}")
+    return Compose(docker)
