@@ -10,6 +10,8 @@ from pyspark.sql import SparkSession
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pyspark.sql import DataFrame
+
 # Joins texts for one call over py4j instead of one for each; a text that holds it must not come here.
 SEPARATOR = "\x1f"
 
@@ -22,6 +24,11 @@ def jvm() -> Any:
 def string_array(texts: Sequence[str]) -> Any:
     """Return a Java ``String[]``; empty texts are not possible."""
     return jvm().org.apache.commons.lang3.StringUtils.split(SEPARATOR.join(texts), SEPARATOR)
+
+
+def uncache(df: DataFrame) -> None:
+    """Free what a local checkpoint has cached, of which a data frame itself knows nothing any more."""
+    df._jdf.queryExecution().analyzed().rdd().unpersist(False)
 
 
 def texts(array: Any) -> list[str]:

@@ -8,11 +8,11 @@ learns from, and a fit that an earlier attempt has kept is not made again.
 from __future__ import annotations
 
 import math
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial, reduce
-from itertools import islice
 from operator import add
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -20,7 +20,9 @@ import numpy as np
 import pyarrow as pa
 import structlog
 from pyspark import inheritable_thread_target
+from pyspark.sql import functions as F
 
+from spark_apps.jvm import uncache
 from spark_apps.training.members import Fit, Member, Params, price_sql
 from spark_apps.training.metrics import Errors
 
@@ -36,26 +38,59 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
+class Vectors:
+    """All training rows with feature vectors, cached, and what was fitted for those on some of the rows."""
+
+    rows: DataFrame
+    encoding: Encoding
+
+    def release(self) -> None:
+        """Free what is cached; the rows are of no use then."""
+        uncache(self.rows)
+
+
 class Fold:
     """Rows to fit on and rows held out, both with the feature vectors fitted on the former.
 
-    ``real`` are the prices of the rows held out (dollars), in the order of their ``row``.
+    Vectors take ten times the memory of what they are made of: they are made when they are first asked for,
+    and released when all is fitted on them. ``real`` are the prices of the rows held out (dollars), in the
+    order of their ``row``.
     """
 
-    number: int
-    train: DataFrame
-    held_out: DataFrame
-    encoding: Encoding
-    real: np.ndarray[Any, Any]
+    def __init__(self, number: int, real: np.ndarray[Any, Any], make: Callable[[], Vectors]) -> None:
+        self.number = number
+        self.real = real
+        self._make = make
+        self._lock = threading.Lock()
+        self._made: Vectors | None = None
 
+    @property
+    def encoding(self) -> Encoding:
+        """What was fitted for the vectors, on the rows to fit on."""
+        return self._vectors().encoding
 
-@dataclass(frozen=True)
-class Whole:
-    """All training rows with vectors fitted on all of them, and what was fitted for those."""
+    @property
+    def train(self) -> DataFrame:
+        """The rows to fit on."""
+        return self._vectors().rows.where(F.col("fold") != self.number)
 
-    rows: DataFrame
-    today: float
-    encoding: Encoding
+    @property
+    def held_out(self) -> DataFrame:
+        """The rows held out."""
+        return self._vectors().rows.where(F.col("fold") == self.number)
+
+    def release(self) -> None:
+        """Free the vectors, if there are any; asked for again they are made again."""
+        with self._lock:
+            if self._made:
+                self._made.release()
+                self._made = None
+
+    def _vectors(self) -> Vectors:
+        with self._lock:
+            if self._made is None:
+                self._made = self._make()
+            return self._made
 
 
 @dataclass(frozen=True)
@@ -150,11 +185,29 @@ def cross_validate(
     threads: int,
     kept: KeptFits | None = None,
 ) -> list[Validated]:
-    """Fit every setting of every member on every fold, unless it is ``kept``."""
+    """Fit every setting of every member on every fold, unless it is ``kept``.
+
+    Fold by fold, so that no more than two have vectors at a time.
+    """
     points = [(member, params) for member in members for params in member.grid]
-    tasks = [partial(_kept_or_fit, kept, member, params, fold) for member, params in points for fold in folds]
-    fits = iter(in_parallel(spark, tasks, threads))
-    settings = [(member, Setting(params, tuple(islice(fits, len(folds))))) for member, params in points]
+    left = {fold.number: len(points) for fold in folds}
+    counting = threading.Lock()
+
+    def fit(fold: Fold, member: Member, params: Params) -> FoldFit:
+        try:
+            return _kept_or_fit(kept, member, params, fold)
+        finally:
+            with counting:
+                left[fold.number] -= 1
+                last = left[fold.number] == 0
+            if last:
+                fold.release()
+
+    fits = in_parallel(spark, [partial(fit, fold, *point) for fold in folds for point in points], threads)
+    settings = [
+        (member, Setting(params, tuple(fits[number :: len(points)])))
+        for number, (member, params) in enumerate(points)
+    ]
     return [
         Validated(member, tuple(setting for of, setting in settings if of is member)) for member in members
     ]
@@ -171,11 +224,12 @@ def _kept_or_fit(kept: KeptFits | None, member: Member, params: Params, fold: Fo
 
 
 def _fit(member: Member, params: Params, fold: Fold) -> FoldFit:
-    pool(fold.train, member)
+    train, held_out = fold.train, fold.held_out
+    pool(train, member)
     since, started = time.time(), time.monotonic()
-    fit = member.fit(fold.train, fold.encoding, params)
+    fit = member.fit(train, fold.encoding, params)
     fitted = time.monotonic()
-    prices = _prices(fit.transform(fold.held_out), member)
+    prices = _prices(fit.transform(held_out), member)
     ended = time.monotonic()
     found = FoldFit(
         fold=fold.number,
@@ -209,7 +263,7 @@ def in_order(rows: pa.Table, column: str) -> np.ndarray[Any, Any]:
 
 
 def fit_on_all(
-    spark: SparkSession, validated: Sequence[Validated], whole: Whole, threads: int
+    spark: SparkSession, validated: Sequence[Validated], whole: Vectors, threads: int
 ) -> dict[str, Fit]:
     """Fit every member with its best setting on all training rows; by the member's name."""
 

@@ -107,23 +107,24 @@ def fit_ensemble(
     """
     spark = train.sparkSession
     with clock.step("prepare"):
-        folds, whole = prepare(train, rows, settings)
+        prepared = prepare(train, rows, settings)
 
     with clock.step("cross_validate"):
-        ensemble = members(settings, partitions=whole.rows.rdd.getNumPartitions())
-        validated = cross_validate(spark, ensemble, folds, settings.parallelism, kept)
+        ensemble = members(settings, partitions=prepared.partitions)
+        validated = cross_validate(spark, ensemble, prepared.folds, settings.parallelism, kept)
 
     with clock.step("stack"):
         names = [one.member.name for one in validated]
-        held_out = spark.createDataFrame(out_of_fold(validated, folds)).coalesce(1).localCheckpoint()
+        held_out = spark.createDataFrame(out_of_fold(validated, prepared.folds)).coalesce(1).localCheckpoint()
         stack = honest_stack(held_out, names)
         real, prices = member_prices(held_out, names)
         intervals = fit_intervals(stack.predict(prices), real, settings.confidence)
 
     with clock.step("fit"):
+        whole = prepared.whole()
         fits = fit_on_all(spark, validated, whole, settings.parallelism)
         stages = {name: fit.stages(scratch) for name, fit in fits.items()}
-        model = pricing_model(raw_stages(whole.today, whole.encoding), stages, stack, intervals)
+        model = pricing_model(raw_stages(prepared.today, whole.encoding), stages, stack, intervals)
     return Ensemble(
         model,
         stages,

@@ -6,6 +6,7 @@ The day that stands in for a missing day of listing is that of all rows: a fact 
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ from spark_apps.listings.features import (
     label_counts,
     newest_listing,
 )
-from spark_apps.training.crossvalidation import Fold, Whole, in_order, in_parallel
+from spark_apps.training.crossvalidation import Fold, Vectors, in_order
 from spark_apps.training.members import LOG_LABEL, STOPPING
 from spark_apps.training.preparation import (
     INTERACTING,
@@ -34,6 +35,8 @@ from spark_apps.training.preparation import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pyspark.sql import DataFrame
 
     from spark_apps.training.preparation import Encoding
@@ -45,44 +48,47 @@ _WHOLE = -1
 _ROW = ("row", "label", "fold", LOG_LABEL, STOPPING)
 
 
-def prepare(train: DataFrame, rows: int, settings: TrainingSettings) -> tuple[list[Fold], Whole]:
-    """Fit the labels for every fold and for the whole, and cache the vectors of each.
+@dataclass(frozen=True)
+class Prepared:
+    """What a training fits on: the folds, and ``whole()`` that makes the vectors of all rows.
+
+    ``today`` is the day of a listing without one; ``partitions`` is in how many the rows lie.
+    """
+
+    folds: tuple[Fold, ...]
+    whole: Callable[[], Vectors]
+    today: float
+    partitions: int
+
+
+def prepare(train: DataFrame, rows: int, settings: TrainingSettings) -> Prepared:
+    """Cache what all folds have in common, and count the labels of each.
 
     Needs: the kept raw columns, ``label``, ``car`` and ``fold``. ``rows`` is how many there are.
     """
     clean = cleaned(train)
     today = newest_listing(clean)
-    numbers = _cached_numbers(clean, today, max(1, rows // _ROWS_A_PARTITION))
+    partitions = max(1, rows // _ROWS_A_PARTITION)
+    numbers = _cached_numbers(clean, today, partitions)
     categories = Kept(settings.label_rows, settings.labels)
     variants = Kept(settings.variant_rows, settings.variants)
     counts = label_counts(numbers, "fold", min(categories.at_least, variants.at_least))
     prices = numbers.select("fold", "row", "label").toArrow()
 
-    def fitted(left_out: int) -> tuple[Encoding, DataFrame]:
+    def vectors(left_out: int) -> Vectors:
         seen: Counter[tuple[str, str]] = Counter()
         for (part, column, label), count in counts.items():
             if part != left_out:
                 seen[column, label] += count
         labels = fit_labels(seen, categories=categories, variants=variants)
         encoding = encode(numbers.where(F.col("fold") != left_out), labels, LOG_LABEL)
-        return encoding, _cached_vectors(numbers, encoding)
+        return Vectors(_cached_vectors(numbers, encoding), encoding)
 
-    wanted = [*range(settings.folds), _WHOLE]
-    made = in_parallel(
-        train.sparkSession, [partial(fitted, number) for number in wanted], settings.parallelism
+    folds = (
+        Fold(number, in_order(prices.filter(pc.field("fold") == number), "label"), partial(vectors, number))
+        for number in range(settings.folds)
     )
-    folds = [
-        Fold(
-            number,
-            train=vectors.where(F.col("fold") != number),
-            held_out=vectors.where(F.col("fold") == number),
-            encoding=encoding,
-            real=in_order(prices.filter(pc.field("fold") == number), "label"),
-        )
-        for number, (encoding, vectors) in zip(wanted[:-1], made[:-1], strict=True)
-    ]
-    encoding, vectors = made[-1]
-    return folds, Whole(vectors, today, encoding)
+    return Prepared(tuple(folds), partial(vectors, _WHOLE), today, partitions)
 
 
 def _cached_numbers(clean: DataFrame, today: float, partitions: int) -> DataFrame:

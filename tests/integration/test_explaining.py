@@ -81,13 +81,14 @@ class Fitted:
 def fitted(rows: DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Fitted:
     """A model whose stack takes a bit of every member, and adds dollars of its own."""
     folder = tmp_path_factory.mktemp("model")
-    _, whole = prepare(rows, rows.count(), SMALL)
+    prepared = prepare(rows, rows.count(), SMALL)
+    whole = prepared.whole()
     fits = {
         member.name: member.fit(whole.rows, whole.encoding, {**member.grid[0], "rounds": 40.0})
         for member in members(SMALL, partitions=1)
     }
     by_member = {name: fit.stages((folder / "scratch").as_uri()) for name, fit in fits.items()}
-    before = raw_stages(whole.today, whole.encoding)
+    before = raw_stages(prepared.today, whole.encoding)
     model = pricing_model(
         before, by_member, Stack(tuple(fits), WEIGHTS, 300.0), Intervals((), (-0.2,), (0.25,))
     )
@@ -171,7 +172,7 @@ def test_the_bases_are_the_mean_answers_on_the_training_rows(
 
 @pytest.mark.timeout(400)
 def test_trees_are_explained_as_xgboost_explains_them(spark: SparkSession, rows: DataFrame) -> None:
-    [fold, *_], _ = prepare(rows, rows.count(), SMALL)
+    fold = prepare(rows, rows.count(), SMALL).folds[0]
     fit = (
         XGBoostMember(60, 80_000)
         .fit(fold.train, fold.encoding, {"leaves": 64, "learning_rate": 0.1, "l2": 2.0})
@@ -206,7 +207,7 @@ def xgboost_contributions(fit: XGBoostFit, asked: np.ndarray) -> np.ndarray:
 def test_spark_s_own_boosting_adds_up_too_whose_trees_have_weights(
     spark: SparkSession, rows: DataFrame, tmp_path: Path
 ) -> None:
-    [fold, *_], _ = prepare(rows, rows.count(), SMALL)
+    fold = prepare(rows, rows.count(), SMALL).folds[0]
     fit = SparkBoostingMember().fit(fold.train, fold.encoding, {"depth": 4, "rounds": 5})
     model, folder = PipelineModel(fit.stages((tmp_path / "scratch").as_uri())), tmp_path / "model"
     save(model, background.background(fold.encoding), folder)

@@ -123,7 +123,7 @@ def test_spark_s_own_boosting_can_be_chosen_and_serves_what_it_fitted(
 ) -> None:
     rows = usable(600, 8).withColumn("fold", _third("car"))
     settings = TrainingSettings(folds=3, grid=1, boosting="spark")
-    [fold, *others], _ = prepare(rows, rows.count(), settings)
+    fold, *others = prepare(rows, rows.count(), settings).folds
     member = next(one for one in members(settings, partitions=1) if one.name == "gradient_boosting")
 
     params = {"depth": 3, "rounds": 5}
@@ -131,13 +131,16 @@ def test_spark_s_own_boosting_can_be_chosen_and_serves_what_it_fitted(
     column = log_column(member.name)
     own = [row[0] for row in fit.transform(fold.held_out).select(column).collect()]
     served = PipelineModel(fit.stages((tmp_path / "model").as_uri())).transform(fold.held_out)
+    again = [row[0] for row in served.select(column).collect()]
 
-    folds = [fold, *others]
-    [validated] = cross_validate(rows.sparkSession, [replace(member, grid=(params,))], folds, threads=1)
+    fold.release()
+    cached = rows.sparkSession.sparkContext._jsc.getPersistentRDDs().size()
+    [validated] = cross_validate(rows.sparkSession, [replace(member, grid=(params,))], [fold, *others], 1)
 
     assert fit.chosen() == {"rounds": 5.0}
     assert validated.best.final_params() == params, "its rounds are told, and not chosen"
-    assert [row[0] for row in served.select(column).collect()] == own
+    assert again == own
+    assert rows.sparkSession.sparkContext._jsc.getPersistentRDDs().size() <= cached, "vectors are released"
     assert len(set(own)) > 50
 
 
@@ -197,7 +200,7 @@ class TestNoLeaks:
     def against_the_median(rows: DataFrame) -> dict[str, float]:
         """Return each member's mean absolute error on rows held out, in those of the rows' median."""
         settings = TrainingSettings(folds=3, grid=1, boosting_rounds=60)
-        folds, _ = prepare(rows, rows.count(), settings)
+        folds = prepare(rows, rows.count(), settings).folds
         validated = cross_validate(rows.sparkSession, members(settings, partitions=1), folds, threads=2)
         prices = rows.select("label").toPandas()["label"]
         of_the_median = (prices - prices.median()).abs().mean()

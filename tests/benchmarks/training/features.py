@@ -43,11 +43,14 @@ def main() -> None:
     spark = spark_session("bench-features", cores=settings.cores, memory=settings.memory, conf=conf)
     records = judged_batch(spark, servers, settings, arguments.batch)
     train = training_rows(records, None, settings, arguments.batch).where(F.col("part") == TRAIN_PART)
-    folds, _ = prepare(train, train.count(), settings)
+    folds = prepare(train, train.count(), settings).folds
     arguments.to.mkdir(parents=True)
+    categorical = []
     for fold in folds:
         _write(fold, arguments.to / f"fold-{fold.number}")
-    plan(settings, folds).write(arguments.to)
+        categorical.append(tuple(arity >= 0 for arity in tree_arities(fold.encoding)))
+        fold.release()
+    plan(settings, tuple(categorical)).write(arguments.to)
     end_session(spark)
 
 
@@ -66,11 +69,10 @@ def _columns(rows: DataFrame) -> DataFrame:
     )
 
 
-def plan(settings: TrainingSettings, folds: list[Fold]) -> Plan:
-    """Return what the project's boosting does, in words for others."""
+def plan(settings: TrainingSettings, categorical: tuple[tuple[bool, ...], ...]) -> Plan:
+    """Return what our boosting does, in words for others; by fold, which features are categories."""
     xgboost = members(settings.model_copy(update={"boosting": "xgboost"}), partitions=1)[0]
     assert isinstance(xgboost, XGBoostMember)
-    categorical = tuple(tuple(arity >= 0 for arity in tree_arities(fold.encoding)) for fold in folds)
     return Plan(tuple(_setting(xgboost, point) for point in xgboost.grid), categorical)
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from spark_apps.training.crossvalidation import FoldFit, Setting
+from spark_apps.training.crossvalidation import Fold, FoldFit, Setting
 from spark_apps.training.members import XGBoostMember, members
 from spark_apps.training.metrics import Errors
 from spark_apps.training.settings import TrainingSettings
@@ -39,3 +39,32 @@ def test_fits_beside_each_other_share_the_cores(cores, partitions, validating, l
 def test_the_last_fit_keeps_to_the_budget_of_nodes():
     member = XGBoostMember(rounds=1_000, nodes=12_800)
     assert member.settings({**member.grid[0], "rounds": 500}, ()).rounds == 100
+
+
+class Made:
+    """Vectors that say whether they were released."""
+
+    encoding = "encoding"
+    released = False
+
+    def release(self) -> None:
+        self.released = True
+
+
+def test_vectors_are_made_when_asked_for_once_and_again_after_their_release():
+    made: list[Made] = []
+
+    def make() -> Made:
+        made.append(Made())
+        return made[-1]
+
+    fold = Fold(0, PRICES, make)  # type: ignore[arg-type]
+    fold.release()
+    assert not made, "there was nothing to release"
+
+    assert fold.encoding == fold.encoding == "encoding"
+    assert len(made) == 1
+    fold.release()
+    assert made[0].released
+    assert fold.encoding == "encoding"
+    assert len(made) == 2
