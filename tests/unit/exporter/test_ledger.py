@@ -1,0 +1,117 @@
+"""All topics together, as Prometheus's own checker sees them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from dataclasses import dataclass
+from datetime import timedelta
+
+import pytest
+
+from control_plane import events
+from control_plane.exporter.answers import Answers
+from control_plane.exporter.held_out import HeldOutErrors
+from control_plane.exporter.ledger import Ledger
+from control_plane.exporter.offsets import Offsets
+from tests.unit.control_plane.stories import BATCHES, MODELS, NOON, told
+from tests.unit.exporter.exposition import series, text
+from tests.unit.exporter.records import answer, answered_ms, window
+from tests.unit.exporter.test_held_out import FIGURES, Runs
+
+NOW = NOON.timestamp()
+
+
+@dataclass
+class Record:
+    """A message as the consumer gives it."""
+
+    of: str
+    content: bytes | None
+    of_key: bytes = b""
+
+    def topic(self) -> str:
+        return self.of
+
+    def key(self) -> bytes:
+        return self.of_key
+
+    def value(self) -> bytes | None:
+        return self.content
+
+    def timestamp(self) -> tuple[int, int]:
+        return 2, answered_ms(2)
+
+
+ACTIVE = events.ServerAnnouncement(server="a", role="active", model_version=2, epoch=3, since=NOON)
+
+
+@pytest.fixture
+def answers() -> Answers:
+    return Answers(versions=2)
+
+
+@pytest.fixture
+def ledger(answers: Answers) -> Ledger:
+    ledger = Ledger(answers, versions=2, window_age=3600)
+    for record in (*BATCHES, *MODELS):
+        key, value = events.encode(record.event, source="/tests", time=record.time)
+        ledger.take(Record(record.event.topic, value, key))
+    ledger.take(Record(events.SERVERS, ACTIVE.encode(), ACTIVE.key))
+    ledger.take(Record("metrics", window()))
+    ledger.take(Record("predictions", answer(1)))
+    return ledger
+
+
+def test_each_topic_reaches_the_part_that_knows_it(ledger, answers):
+    found = series(ledger.collect(NOW)) | series(answers.collect())
+    assert found["wanted_model_version"] == 2
+    assert found["serving_epoch"] == 3
+    assert found['live_mae_dollars{model="stack",model_version="7"}'] == 1_700
+    assert found['answers_total{model_version="7",status="predicted"}'] == 1
+
+
+def test_what_cannot_be_read_is_counted_by_topic_and_stops_nothing(ledger, answers):
+    for topic in ("predictions", "metrics", events.SERVERS, events.BATCHES, events.MODELS):
+        ledger.take(Record(topic, b"\xff\xfe"))
+    ledger.take(Record("metrics", None))
+    ledger.take(Record("predictions", answer(2)))
+    assert series(ledger.collect(NOW), "unreadable_records") == {
+        'unreadable_records_total{topic="control.batches"}': 1,
+        'unreadable_records_total{topic="control.models"}': 1,
+        'unreadable_records_total{topic="control.servers"}': 1,
+        'unreadable_records_total{topic="metrics"}': 2,
+        'unreadable_records_total{topic="predictions"}': 1,
+    }
+    assert series(answers.collect())['answers_total{model_version="7",status="predicted"}'] == 2
+
+
+def test_runs_are_those_of_the_newest_versions_and_of_the_one_that_serves(ledger):
+    def registered(version: int) -> events.ModelRegistered:
+        return events.ModelRegistered(version=version, model="m", run_id=f"run-{version}", batches=[])
+
+    back = NOON + timedelta(hours=1)
+    more = told(
+        *(registered(version) for version in (3, 4, 5)),
+        events.RollbackRequested(version=1, requested_at=back),
+        events.RolloutStarted(version=3, rollout=3, replaces=2),
+        events.RolloutFailed(version=3, rollout=3, reason="x"),
+        events.RolloutStarted(version=1, rollout=4, replaces=2),
+        events.RolloutSucceeded(version=1, rollout=4, seconds=1.0),
+    )
+    for record in more:
+        ledger.take(Record(events.MODELS, events.encode(record.event, source="/t", time=record.time)[1]))
+    assert ledger.runs == {1: "run-1", 4: "run-4", 5: "run-5"}
+
+
+def test_promtool_finds_nothing_to_say_of_the_metrics(ledger, answers):
+    if (promtool := shutil.which("promtool")) is None:
+        pytest.skip("promtool is not on the PATH (Debian: the package prometheus)")
+    errors = HeldOutErrors(Runs({"run-2": FIGURES}))
+    errors.ask({2: "run-2"})
+    offsets = Offsets({("listings", 0): 1, ("outcomes", 0): 1}, {0: 1})
+    exposed = text([*ledger.collect(NOW), *answers.collect(), *errors.collect(), *offsets.collect()])
+    checked = subprocess.run(
+        [promtool, "check", "metrics"], input=exposed, text=True, capture_output=True, check=False
+    )
+    assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
