@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _AGAIN_S = 1.0
+_STOP_S = 1.0
 
 
 class Exporter(Collector):
@@ -64,10 +65,10 @@ class Exporter(Collector):
             thread.start()
 
     def stop(self) -> None:
-        """End the threads; waits no longer than a question to a server that is away takes."""
+        """End the threads; one that waits for a server that is away is not waited for."""
         self._stopped.set()
         for thread in self._threads:
-            thread.join()
+            thread.join(_STOP_S)
 
     def __enter__(self) -> Self:
         self.start()
@@ -126,12 +127,13 @@ class Exporter(Collector):
         """Look the offsets up, again and again."""
 
         def look() -> None:
+            before = self._offsets
             try:
                 self._offsets = offsets.look(consumer)
             except KafkaException as error:
-                if self._offsets:
-                    log.warning("exporter.kafka_away", reason=str(error))
                 self._offsets = None
+                if before:
+                    log.warning("exporter.kafka_away", reason=str(error))
 
         with offsets.consumer(self._kafka) as consumer:
             self._every(look)

@@ -32,18 +32,20 @@ class LostPlaceError(RuntimeError):
 
 
 class TopicReader:
-    """Reads records in batches. What it has read to its end once is all of the past that there is."""
+    """Reads records in batches from ``places`` on. Up to ``ends`` they are the past, told all at once."""
 
-    def __init__(self, consumer: Consumer, places: list[TopicPartition]) -> None:
+    def __init__(
+        self, consumer: Consumer, places: list[TopicPartition], ends: dict[tuple[str, int], int]
+    ) -> None:
         self._consumer = consumer
         self._answered = {place.partition for place in places if place.topic == PREDICTIONS}
-        self._behind = {(place.topic, place.partition) for place in places}
+        self._past = {place: end for place, end in ends.items() if end > 0}
         consumer.assign(places)
 
     @property
     def caught_up(self) -> bool:
-        """Whether every partition has been read to an end."""
-        return not self._behind
+        """Whether all of the past has been read."""
+        return not self._past
 
     def read(self) -> list[Message]:
         """Return the next records, none if none come in 0.2 s. Raises :class:`LostPlaceError`."""
@@ -51,11 +53,18 @@ class TopicReader:
         for message in self._consumer.consume(_BATCH, _POLL_S):
             if (error := message.error()) is None:
                 records.append(message)
+                self._passed(message, 1)
             elif error.code() == KafkaError._PARTITION_EOF:
-                self._behind.discard((message.topic() or "", message.partition() or 0))
+                self._passed(message, 0)
             elif error.code() in _FATAL:
                 raise LostPlaceError(f"{message.topic()} cannot be read on: {error.str()}")
         return records
+
+    def _passed(self, message: Message, records: int) -> None:
+        # Not only where Kafka says that a partition ends: it does not while records come without a pause.
+        place = (message.topic() or "", message.partition() or 0)
+        if (message.offset() or 0) + records >= self._past.get(place, 0):
+            self._past.pop(place, None)
 
     def check(self, partitions: set[int]) -> None:
         """Raise :class:`LostPlaceError` if ``predictions`` has partitions by now that are not read."""
@@ -76,6 +85,7 @@ def following(bootstrap_servers: str, window_age: float) -> Iterator[TopicReader
             "group.id": "exporter",  # never joined: partitions are assigned by hand
             "enable.auto.commit": False,
             "enable.partition.eof": True,
+            "log_level": 0,  # the exporter itself says when Kafka is away, once
             "auto.offset.reset": "error",
             "isolation.level": "read_committed",
             # Times are the broker's: records may collect on their way here, and it has less to do.
@@ -84,7 +94,8 @@ def following(bootstrap_servers: str, window_age: float) -> Iterator[TopicReader
         }
     )
     try:
-        yield TopicReader(consumer, _places(consumer, window_age))
+        places = _places(consumer, window_age)
+        yield TopicReader(consumer, places, _ends(consumer, places))
     finally:
         consumer.close()
 
@@ -102,3 +113,12 @@ def _places(consumer: Consumer, window_age: float) -> list[TopicPartition]:
     if error := next((place.error for place in windows if place.error), None):
         raise KafkaException(error)
     return [*(TopicPartition(name, 0, OFFSET_BEGINNING) for name in _FROM_THE_BEGINNING), *windows, *answers]
+
+
+def _ends(consumer: Consumer, places: list[TopicPartition]) -> dict[tuple[str, int], int]:
+    """Return where the partitions end now, but for those of answers: they are read from there on."""
+    return {
+        (place.topic, place.partition): consumer.get_watermark_offsets(place, timeout=_TIMEOUT_S)[1]
+        for place in places
+        if place.topic != PREDICTIONS
+    }

@@ -60,6 +60,7 @@ def consumer(bootstrap_servers: str) -> Iterator[Consumer]:
             "bootstrap.servers": bootstrap_servers,
             "group.id": MARKER_GROUP,  # never joined
             "enable.auto.commit": False,
+            "log_level": 0,  # the exporter itself says when Kafka is away, once
         }
     )
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from tests.unit.control_plane.stories import BATCHES, MODELS, NOON, told
 from tests.unit.exporter.exposition import series, text
 from tests.unit.exporter.records import answer, answered_ms, window
 from tests.unit.exporter.test_held_out import FIGURES, Runs
+from tests.unit.observability.files import COMPONENT
 
 NOW = NOON.timestamp()
 
@@ -104,14 +106,24 @@ def test_runs_are_those_of_the_newest_versions_and_of_the_one_that_serves(ledger
     assert ledger.runs == {1: "run-1", 4: "run-4", 5: "run-5"}
 
 
-def test_promtool_finds_nothing_to_say_of_the_metrics(ledger, answers):
-    if (promtool := shutil.which("promtool")) is None:
-        pytest.skip("promtool is not on the PATH (Debian: the package prometheus)")
+def exposed(ledger: Ledger, answers: Answers) -> str:
     errors = HeldOutErrors(Runs({"run-2": FIGURES}))
     errors.ask({2: "run-2"})
     offsets = Offsets({("listings", 0): 1, ("outcomes", 0): 1}, {0: 1})
-    exposed = text([*ledger.collect(NOW), *answers.collect(), *errors.collect(), *offsets.collect()])
+    return text([*ledger.collect(NOW), *answers.collect(), *errors.collect(), *offsets.collect()])
+
+
+def test_the_components_readme_lists_each_metric_and_no_other(ledger, answers):
+    told = set(re.findall(r"^# HELP (\S+)", exposed(ledger, answers), re.MULTILINE))
+    listed = set(re.findall(r"`(car_price_\w+)`", (COMPONENT / "README.md").read_text()))
+    assert listed == told | {"car_price_exporter_kafka_up"}
+
+
+def test_promtool_finds_nothing_to_say_of_the_metrics(ledger, answers):
+    if (promtool := shutil.which("promtool")) is None:
+        pytest.skip("promtool is not on the PATH (Debian: the package prometheus)")
+    told = exposed(ledger, answers)
     checked = subprocess.run(
-        [promtool, "check", "metrics"], input=exposed, text=True, capture_output=True, check=False
+        [promtool, "check", "metrics"], input=told, text=True, capture_output=True, check=False
     )
     assert (checked.returncode, checked.stdout + checked.stderr) == (0, "")
