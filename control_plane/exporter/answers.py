@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime  # noqa: TC003 - read at run time, where answers are parsed
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import msgspec
 from prometheus_client import Counter, Histogram, disable_created_metrics
@@ -29,7 +29,7 @@ class _Answer(msgspec.Struct):
     model_version: int
     partition: int
     offset: int
-    requested_at: datetime
+    requested_at: Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class Answers:

@@ -106,7 +106,9 @@ class Exporter(Collector):
             except (KafkaException, LostPlaceError) as error:
                 if said != (said := str(error)):
                     log.warning("exporter.begins_anew", reason=said)
-                self._stopped.wait(_AGAIN_S)
+            except Exception:  # the thread's border: what is told must not stand still in silence
+                log.exception("exporter.failed")
+            self._stopped.wait(_AGAIN_S)
 
     def _take_from(self, reader: TopicReader) -> None:
         settings = self._settings

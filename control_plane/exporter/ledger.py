@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from control_plane.exporter.answers import Answers
 
+_UNREADABLE = (EventError, msgspec.DecodeError, UnicodeDecodeError, OverflowError, RecursionError)
 READ = (CONTROL_BATCHES, CONTROL_MODELS, CONTROL_SERVERS, METRICS, PREDICTIONS)
 
 
@@ -41,7 +42,7 @@ class Ledger:
         topic = message.topic() or ""
         try:
             self._take(topic, message)
-        except (EventError, msgspec.DecodeError):
+        except _UNREADABLE:
             self._unreadable[topic] += 1
 
     def _take(self, topic: str, message: Message) -> None:

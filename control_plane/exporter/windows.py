@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime  # noqa: TC003 - read at run time, where windows are parsed
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 from prometheus_client.core import GaugeMetricFamily
@@ -33,7 +33,7 @@ class _Kind(msgspec.Struct):
 
 
 class _Window(msgspec.Struct):
-    window_end: datetime
+    window_end: Annotated[datetime, msgspec.Meta(tz=True)]
     model_version: int
     model: str
     count: int

@@ -101,7 +101,7 @@ class World:
             value=None if value is None else json.dumps(value).encode(),
             on_delivery=lambda _, message: self._placed.append(message),
         )
-        assert self._producer.flush(30) == 0
+        assert self._producer.flush(PATIENCE_S) == 0
         return self._placed[0]
 
     def ask(self, number: int) -> Message:

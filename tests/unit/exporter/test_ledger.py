@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from control_plane import events
 from control_plane.exporter.answers import Answers
 from control_plane.exporter.held_out import HeldOutErrors
-from control_plane.exporter.ledger import Ledger
+from control_plane.exporter.ledger import READ, Ledger
 from control_plane.exporter.offsets import Offsets
 from tests.unit.control_plane.stories import BATCHES, MODELS, NOON, told
 from tests.unit.exporter.exposition import series, text
@@ -86,6 +88,29 @@ def test_what_cannot_be_read_is_counted_by_topic_and_stops_nothing(ledger, answe
         'unreadable_records_total{topic="predictions"}': 1,
     }
     assert series(answers.collect())['answers_total{model_version="7",status="predicted"}'] == 2
+
+
+GARBAGE = [
+    b"\xff\xfe",
+    b'{"kind": "\xff"}',
+    window().replace(b".000Z", b".000"),
+    answer(1).replace(b".000Z", b".000"),
+    answer(1).replace(b"2026", b"0001"),
+    b'{"kind": ' + b"[" * 10_000,
+    b"9" * 10_000,
+]
+
+
+@pytest.mark.parametrize("topic", READ)
+@pytest.mark.parametrize("value", GARBAGE)
+def test_no_record_stops_it(ledger, topic, value):
+    ledger.take(Record(topic, value))
+
+
+@settings(deadline=None)
+@given(st.sampled_from(READ), st.binary() | st.text().map(str.encode) | st.none())
+def test_no_bytes_stop_it(topic, value):
+    Ledger(Answers(versions=2), versions=2, window_age=3600).take(Record(topic, value))
 
 
 def test_runs_are_those_of_the_newest_versions_and_of_the_one_that_serves(ledger):
