@@ -20,7 +20,7 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 
 _STATUSES = ("predicted", "rejected")
 # From a bare relay's millisecond over a hand-over's tenths of a second to an outage.
-_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 _PLACES = 50_000  # of answers remembered, to tell a second one; about 10 MB
 
 
@@ -68,11 +68,11 @@ class Answers:
         if place in self._seen:
             self._repeats.inc()
             return
-        self._seen[place]
+        self._seen.use(place)
         if answer.model_version not in self._versions:
             for status in _STATUSES:  # at 0 from the start: a rate needs a value to rise from
                 self._answers.labels(answer.model_version, status)
-        self._versions[answer.model_version]
+        self._versions.use(answer.model_version)
         self._answers.labels(answer.model_version, answer.status).inc()
         self._latency.observe(max(0.0, recorded_ms / 1000 - answer.requested_at.timestamp()))
 

@@ -153,5 +153,8 @@ class Exporter(Collector):
 
     def _every(self, work: Callable[[], None]) -> None:
         while not self._stopped.is_set():
-            work()
+            try:
+                work()
+            except Exception:  # the thread's border, as above
+                log.exception("exporter.failed")
             self._stopped.wait(self._settings.every)

@@ -13,10 +13,7 @@ V = TypeVar("V")
 
 
 class Recent(Generic[K, V]):
-    """A mapping of the ``most`` keys that were asked for last; a missing one is made by ``make``.
-
-    ``forgotten`` is told each key that had to go.
-    """
+    """The values of the ``most`` keys that were used last. ``forgotten`` is told each key that had to go."""
 
     def __init__(
         self, most: int, make: Callable[[], V], forgotten: Callable[[K], object] = lambda _: None
@@ -26,7 +23,8 @@ class Recent(Generic[K, V]):
         self._forgotten = forgotten
         self._kept: OrderedDict[K, V] = OrderedDict()
 
-    def __getitem__(self, key: K) -> V:
+    def use(self, key: K) -> V:
+        """Return the key's value, made by ``make`` where there is none."""
         if key not in self._kept:
             self._kept[key] = self._make()
         self._kept.move_to_end(key)

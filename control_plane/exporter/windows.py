@@ -61,7 +61,7 @@ class ErrorWindows:
         if msgspec.json.decode(value, type=_Kind).kind != "error":
             return
         window = msgspec.json.decode(value, type=_Window)
-        models = self._windows[window.model_version]
+        models = self._windows.use(window.model_version)
         known = models.get(window.model)
         if known is None or window.window_end >= known.window_end:
             models[window.model] = window
