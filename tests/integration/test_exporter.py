@@ -247,7 +247,15 @@ def exporter(
     """It begins before the topics are there, which then tell of two batches and three versions."""
     exporter = Exporter(servers, tmp_path_factory.mktemp("exporter"))
     exporter.start()
-    kafka = servers.kafka_bootstrap_servers
+    try:
+        tell_the_story(servers.kafka_bootstrap_servers, runs)
+        yield exporter
+    finally:
+        if exporter.process.poll() is None:
+            exporter.end()
+
+
+def tell_the_story(kafka: str, runs: dict[int, str]) -> None:
     ensure_topics(kafka, Topics(partitions=2))
     publish(kafka, *STORY, *story_of_models(runs), source="/tests")
     world = World(kafka)
@@ -262,9 +270,6 @@ def exporter(
             since=datetime.now(UTC),
         )
         world.write(events.SERVERS, name, said.model_dump(mode="json"))
-    yield exporter
-    if exporter.process.poll() is None:
-        exporter.end()
 
 
 def story_of_models(runs: dict[int, str]) -> list[events.Event]:
