@@ -312,6 +312,19 @@ def explain(
 
 
 @app.command()
+def exporter() -> None:
+    """Tell Prometheus what the topics say, at EXPORTER_HOST and EXPORTER_PORT; until Ctrl-C.
+
+    Example: EXPORTER_PORT=9464 pipelines exporter
+    """
+    from control_plane.exporter import command
+    from control_plane.exporter.settings import ExporterSettings
+    from control_plane.settings import load
+
+    command.run(_servers(), load(ExporterSettings))
+
+
+@app.command()
 def rollback(
     version: Annotated[
         int | None, typer.Argument(min=1, help="The one that served before, unless given.")

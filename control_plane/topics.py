@@ -26,6 +26,9 @@ CONTROL_BATCHES = events.BATCHES
 CONTROL_MODELS = events.MODELS
 CONTROL_SERVERS = events.SERVERS
 
+# The consumer group whose offsets of listings say how far serving has got; no consumer ever joins it.
+MARKER_GROUP = "serving-marker"
+
 _DAY_MS = 24 * 3600 * 1000
 
 

@@ -18,7 +18,7 @@ from confluent_kafka import (
     TopicPartition,
 )
 
-from control_plane.topics import LISTINGS, PREDICTIONS
+from control_plane.topics import LISTINGS, MARKER_GROUP, PREDICTIONS
 from spark_apps.serving.ledger import Marker, PartitionLedger, Resume
 from spark_apps.serving.patience import patiently
 from spark_apps.serving.prices import is_price
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from confluent_kafka import Message
 
 log = structlog.get_logger()
-
-MARKER_GROUP = "serving-marker"
 
 _TIMEOUT_S = 10.0
 _POLL_S = 0.02  # how long a new leader may have to wait for the follower's attention

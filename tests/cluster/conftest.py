@@ -44,12 +44,24 @@ def kubectl() -> str:
 
 
 @pytest.fixture(scope="session")
-def rendered(kubectl: str) -> Callable[[str], list[dict[str, Any]]]:
-    """Return what returns the objects of an overlay."""
+def rendered(kubectl: str, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., list[dict[str, Any]]]:
+    """Return what returns the objects of an overlay, with more components where they are named."""
     import yaml  # noqa: PLC0415
 
-    def render(overlay: str) -> list[dict[str, Any]]:
-        command = [kubectl, "kustomize", str(K8S / "overlays" / overlay)]
+    def render(overlay: str, *components: str) -> list[dict[str, Any]]:
+        folder = tmp_path_factory.mktemp("overlay")
+        kustomization = {
+            "apiVersion": "kustomize.config.k8s.io/v1beta1",
+            "kind": "Kustomization",
+            "namespace": "pipelines",
+            "resources": [os.path.relpath(K8S / "overlays" / overlay, folder)],
+            "components": [os.path.relpath(K8S / "components" / name, folder) for name in components],
+            "labels": [
+                {"pairs": {"app.kubernetes.io/part-of": "car-price-pipelines"}, "includeTemplates": True}
+            ],
+        }
+        (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+        command = [kubectl, "kustomize", str(folder)]
         return list(
             yaml.safe_load_all(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
         )

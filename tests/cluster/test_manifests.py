@@ -20,9 +20,11 @@ PART_OF = "app.kubernetes.io/part-of"
 NAME = "app.kubernetes.io/name"
 
 
-@pytest.fixture(scope="module", params=OVERLAYS)
+@pytest.fixture(
+    scope="module", params=[("local",), ("production",), ("local", "observability")], ids=" with ".join
+)
 def objects(request: pytest.FixtureRequest, rendered: Any) -> list[dict[str, Any]]:
-    return rendered(request.param)
+    return rendered(*request.param)
 
 
 def templates(objects: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -128,11 +130,15 @@ def test_nobody_may_speak_unless_named(objects):
 
 def test_what_one_may_say_the_other_may_hear(objects):
     """Each rule to speak to pods of a name has its counterpart, on the same port."""
-    policies = {one["metadata"]["name"]: one["spec"] for one in objects if one["kind"] == "NetworkPolicy"}
+    policies = [
+        (one["spec"]["podSelector"].get("matchLabels", {}).get(NAME), one["spec"])
+        for one in objects
+        if one["kind"] == "NetworkPolicy"
+    ]
 
     def flows(direction: str, peers: str) -> set[tuple[str, str, int | None]]:
         found = set()
-        for name, spec in policies.items():
+        for name, spec in policies:
             for rule in spec.get(direction, []):
                 others = [
                     other

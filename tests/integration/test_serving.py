@@ -25,11 +25,10 @@ from pyspark.ml.feature import SQLTransformer
 from control_plane import audit
 from control_plane.events import RolloutStarted
 from control_plane.settings import Topics
-from control_plane.topics import LISTINGS, PREDICTIONS, ensure_topics
+from control_plane.topics import LISTINGS, MARKER_GROUP, PREDICTIONS, ensure_topics
 from spark_apps.listings.samples import LISTING
 from spark_apps.model_digest import digest
 from spark_apps.serving import preconditions
-from spark_apps.serving.follower import MARKER_GROUP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -29,6 +29,7 @@ COMMANDS = [
     "status",
     "train",
     "explain",
+    "exporter",
 ]
 
 

@@ -1,0 +1,88 @@
+"""The newest window of errors of each model, from ``metrics``. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime  # noqa: TC003 - read at run time, where windows are parsed
+from typing import TYPE_CHECKING, Annotated
+
+import msgspec
+from prometheus_client.core import GaugeMetricFamily
+
+from control_plane.exporter.recent import Recent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from prometheus_client import Metric
+
+LABELS = ("model_version", "model")
+
+_FIGURES = {
+    "rmse": ("car_price_live_rmse_dollars", "Root of the mean squared error"),
+    "mae": ("car_price_live_mae_dollars", "Mean absolute error"),
+    "mape": ("car_price_live_mape_ratio", "Mean absolute error as a fraction of the actual price"),
+    "bias": ("car_price_live_bias_dollars", "Mean of predicted less actual price"),
+    "r2": ("car_price_live_r2", "Share of the prices' variance that is explained, at most 1"),
+    "coverage": ("car_price_live_coverage_ratio", "Share of intervals that held the actual price"),
+    "count": ("car_price_live_window_outcomes", "Answers whose price came"),
+}
+
+
+class _Kind(msgspec.Struct):
+    kind: str
+
+
+class _Window(msgspec.Struct):
+    window_end: Annotated[datetime, msgspec.Meta(tz=True)]
+    model_version: int
+    model: str
+    count: int
+    rmse: float | None = None
+    mae: float | None = None
+    mape: float | None = None
+    bias: float | None = None
+    r2: float | None = None
+    coverage: float | None = None
+
+
+class ErrorWindows:
+    """The last window of each model of the ``versions`` that were measured last.
+
+    A window counts as live for ``age`` seconds after its end: the error of a version that answers no more
+    is no error of today.
+    """
+
+    def __init__(self, versions: int, age: float) -> None:
+        self._age = age
+        self._windows: Recent[int, dict[str, _Window]] = Recent(versions, dict)
+
+    def take(self, value: bytes) -> None:
+        """Take a record of ``metrics``; other kinds are passed over. Raises :class:`msgspec.DecodeError`."""
+        if msgspec.json.decode(value, type=_Kind).kind != "error":
+            return
+        window = msgspec.json.decode(value, type=_Window)
+        models = self._windows.use(window.model_version)
+        known = models.get(window.model)
+        if known is None or window.window_end >= known.window_end:
+            models[window.model] = window
+
+    def collect(self, now: float) -> Iterator[Metric]:
+        """Yield the figures of the windows that are live at ``now`` (seconds since the epoch)."""
+        live = [
+            window
+            for _, models in self._windows.items()
+            for window in models.values()
+            if now - window.window_end.timestamp() < self._age
+        ]
+        for figure, (name, what) in _FIGURES.items():
+            metric = GaugeMetricFamily(name, f"{what} in the last window.", labels=LABELS)
+            for window in live:
+                if (value := getattr(window, figure)) is not None:
+                    metric.add_metric([str(window.model_version), window.model], value)
+            yield metric
+        ends = GaugeMetricFamily(
+            "car_price_live_window_end_timestamp_seconds", "When the last window ended.", labels=LABELS
+        )
+        for window in live:
+            ends.add_metric([str(window.model_version), window.model], window.window_end.timestamp())
+        yield ends
