@@ -15,6 +15,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
 from tests.story import Diary, accounts, prices_in_windows, tell, until
@@ -43,6 +44,8 @@ def system(compose: Compose) -> Iterator[tuple[Compose, Diary]]:
         diary.figures["seconds from up to healthy"] = time.monotonic() - begun
         yield compose, diary
     finally:
+        for client in psutil.Process().children():  # of a story that broke off
+            client.kill()
         compose.run("--profile=simulator", "down", "--volumes", "--timeout=20", check=False)
 
 
