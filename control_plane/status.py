@@ -24,18 +24,23 @@ def status(bootstrap_servers: str) -> Json:
 
 
 def serving(servers: Iterable[events.ServerAnnouncement]) -> Json:
-    """Return which server answers, and which stand by or are on their way.
-
-    A killed server cannot take back its word: of several that call themselves active the last one is.
-    """
+    """Return which server answers, and which stand by or are on their way."""
     servers = list(servers)
-    active = [server for server in servers if server.role == "active"]
-    leader = max(active, key=lambda server: (server.epoch or 0, server.since), default=None)
+    leads = leader(servers)
     return {
-        "active": _server(leader) if leader else None,
+        "active": _server(leads) if leads else None,
         "standby": [_server(server) for server in servers if server.role == "standby"],
         "starting": [_server(server) for server in servers if server.role == "starting"],
     }
+
+
+def leader(servers: Iterable[events.ServerAnnouncement]) -> events.ServerAnnouncement | None:
+    """Return the server that answers.
+
+    A killed one cannot take back its word: of several that call themselves active the last one is.
+    """
+    active = [server for server in servers if server.role == "active"]
+    return max(active, key=lambda server: (server.epoch or 0, server.since), default=None)
 
 
 def _server(server: events.ServerAnnouncement) -> Json:
