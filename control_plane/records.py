@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime  # noqa: TC003 - read at run time, where records are parsed
-from typing import Literal
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
+
+# What no record of the system exceeds: a sum of any of them is a number that JSON can hold.
+Amount: TypeAlias = Annotated[float, msgspec.Meta(ge=-1e15, le=1e15)]
+Number: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Version: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=2**31)]
 
 
 class RecordError(ValueError):
@@ -20,15 +25,15 @@ class Answer(msgspec.Struct, frozen=True):
 
     request_id: str | None
     status: Literal["predicted", "rejected"]
-    price: float | None
-    low: float | None
-    high: float | None
-    members: dict[str, float | None] | None
-    model_version: int
+    price: Amount | None
+    low: Amount | None
+    high: Amount | None
+    members: dict[str, Amount | None] | None
+    model_version: Version
     reason: str | None
-    partition: int
-    offset: int
-    epoch: int
+    partition: Number
+    offset: Number
+    epoch: Number
     requested_at: datetime
 
     @property
@@ -45,21 +50,22 @@ class ErrorWindow(msgspec.Struct, frozen=True):
 
     window_start: datetime
     window_end: datetime
-    model_version: int
+    model_version: Version
     model: str
-    count: int
-    rmse: float | None
-    mae: float | None
-    mape: float | None
-    bias: float | None
-    r2: float | None
-    coverage: float | None
+    count: Number
+    rmse: Amount | None
+    mae: Amount | None
+    mape: Amount | None
+    bias: Amount | None
+    r2: Amount | None
+    coverage: Amount | None
 
 
 class _Metric(msgspec.Struct):
     kind: str
 
 
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _ANSWERS = msgspec.json.Decoder(Answer)
 _METRICS = msgspec.json.Decoder(_Metric)
 _ERROR_WINDOWS = msgspec.json.Decoder(ErrorWindow)
@@ -69,7 +75,7 @@ def answer(value: bytes | None) -> Answer:
     """Read a record of ``predictions``, or raise :class:`RecordError`."""
     try:
         return _ANSWERS.decode(value or b"")
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         raise RecordError(f"not an answer: {error}") from None
 
 
@@ -79,5 +85,5 @@ def error_window(value: bytes | None) -> ErrorWindow | None:
         if _METRICS.decode(value or b"").kind != "error":
             return None
         return _ERROR_WINDOWS.decode(value or b"")
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         raise RecordError(f"not a metric: {error}") from None

@@ -19,7 +19,7 @@ from control_plane.web import guard, pricing
 from control_plane.web.explanations import Explanations
 from control_plane.web.feed import Feed
 from control_plane.web.hub import Hub, TooManyReadersError, frame
-from control_plane.web.pricing import PREFIX, Pricing
+from control_plane.web.pricing import PREFIX, Pricing, Requests
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -57,7 +57,7 @@ async def running(servers: Servers, settings: Web) -> AsyncIterator[Page]:
     """Run the parts of the page."""
     loop = asyncio.get_running_loop()
     explanations = Explanations(servers, settings.explainer_idle_s)
-    prices = Pricing(servers.kafka_bootstrap_servers, explanations)
+    prices = Pricing(Requests(servers.kafka_bootstrap_servers).publish, explanations)
 
     def on_answer(answer: Answer, answered_ms: int) -> None:
         if (answer.request_id or "").startswith(PREFIX):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 Section: TypeAlias = Any  # what JSON can hold
 
 MOST_STORIES = 50  # shown; `pipelines audit` tells them all
+AHEAD_S = 3600.0  # within which a window may end after its record was written
 RECENT_ANSWERS = 20_000  # by which a second answer to a request is recognised
 
 
@@ -47,7 +48,7 @@ class Board:
                 case topics.PREDICTIONS:
                     return self._take_answer(records.answer(value), recorded_ms)
                 case topics.METRICS:
-                    self._take_metric(value)
+                    self._take_metric(value, recorded_ms)
                 case topics.CONTROL_SERVERS:
                     self._take_server(key or b"", value)
                 case topics.CONTROL_BATCHES:
@@ -76,8 +77,10 @@ class Board:
             self._dirty |= {"handovers"}
         return answer
 
-    def _take_metric(self, value: bytes | None) -> None:
+    def _take_metric(self, value: bytes | None, recorded_ms: int) -> None:
         if (window := records.error_window(value)) is not None:
+            if window.window_end.timestamp() > recorded_ms / 1000 + AHEAD_S:
+                raise records.RecordError("a window of the future, next to which all others would be too old")
             self._errors.take(window)
             self._dirty |= {"errors"}
 

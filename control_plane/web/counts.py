@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 # Under this group serving keeps its marker: the first request of each partition not known to be answered.
 MARKER_GROUP = "serving-marker"
-_TIMEOUT_S = 3.0
+_TIMEOUT_S = 4.0
 
 
 class Counts:

@@ -36,6 +36,7 @@ COUNTED = (topics.LISTINGS, topics.PREDICTIONS, topics.OUTCOMES)
 
 MOST_ANSWERS = 50_000  # of a partition, read back at a start, however many its quarter of an hour holds
 _TIMEOUT_S = 5.0
+_SILENCE_S = 10.0
 _PAUSE_S = 1.0
 _TOGETHER_S = 0.05  # answers that come within this are taken together
 _LOOK_EVERY_S = 1.0
@@ -96,7 +97,7 @@ class Feed:
             try:
                 self._follow()
             except KafkaException as error:
-                self._out_of_reach(f"{self._bootstrap_servers} does not answer: {error.args[0].str()}")
+                self._out_of_reach(self._silence(error))
             except _StartAgainError as error:
                 self._out_of_reach(str(error))
             self._stopping.wait(_PAUSE_S)
@@ -123,6 +124,8 @@ class Feed:
                 "group.id": "web",  # never joined: partitions are assigned by hand and nothing is committed
                 "enable.auto.commit": False,
                 "auto.offset.reset": "error",
+                # Says when all is read, also where compaction has removed the last record.
+                "enable.partition.eof": True,
                 "fetch.wait.max.ms": 100,
                 "queued.max.messages.kbytes": 8192,
             }
@@ -158,51 +161,37 @@ class Feed:
     def _read_back(self, consumer: Consumer, starts: list[TopicPartition]) -> None:
         """Read what there is into a new board, then show that one."""
         board = Board(self._history_s)
-        ends = {
-            (start.topic, start.partition): consumer.get_watermark_offsets(start, timeout=_TIMEOUT_S)
-            for start in starts
-        }
-        left = {
-            place
-            for place, (low, high) in ends.items()
-            if high > max(low, next(s.offset for s in starts if (s.topic, s.partition) == place))
-        }
-        waited = time.monotonic()
+        left = {(start.topic, start.partition) for start in starts}
+        give_up = time.monotonic() + _SILENCE_S
         while left and not self._stopping.is_set():
             messages = consumer.consume(2000, 0.2)
             if messages:
-                waited = time.monotonic()
-            elif time.monotonic() - waited > 2 * _TIMEOUT_S:
+                give_up = time.monotonic() + _SILENCE_S
+            elif time.monotonic() > give_up:
                 raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
-            for message in self._usable(messages):
-                board.take(*_record(message))
-            positions = consumer.position([TopicPartition(topic, number) for topic, number in left])
-            left -= {(p.topic, p.partition) for p in positions if p.offset >= ends[p.topic, p.partition][1]}
+            left -= {(m.topic() or "", m.partition() or 0) for m in messages if _is_end(m)}
+            self._tell(_take(board, messages))
         with self._lock:
             self._board = board
 
     def _read_on(self, consumer: Consumer, counts: Counts, partitions: dict[str, list[int]]) -> None:
         counted = [TopicPartition(name, number) for name in COUNTED for number in partitions[name]]
-        look = looked_at_partitions = time.monotonic()
+        look, look_at_partitions = 0.0, time.monotonic() + _PARTITIONS_EVERY_S
         while not self._stopping.wait(_TOGETHER_S):
             first = consumer.poll(_LOOK_EVERY_S / 4)
             if first is not None:
-                self._take([first, *consumer.consume(2000, 0)])
+                messages = [first, *consumer.consume(2000, 0)]
+                with self._lock:
+                    answers = _take(self._board, messages)
+                self._tell(answers)
             if time.monotonic() >= look:
                 look = time.monotonic() + _LOOK_EVERY_S
                 self._look(counts, counted)
-            if self._reach.problem is None and time.monotonic() > looked_at_partitions + _PARTITIONS_EVERY_S:
-                looked_at_partitions = time.monotonic()
-                if _those(counts.partitions()) != partitions:
-                    raise _StartAgainError("a topic has other partitions now")
+            if time.monotonic() >= look_at_partitions:
+                look_at_partitions = time.monotonic() + _PARTITIONS_EVERY_S
+                self._check(counts, partitions)
 
-    def _take(self, messages: list[Message]) -> None:
-        answers = []
-        with self._lock:
-            for message in self._usable(messages):
-                topic, key, value, recorded_ms = _record(message)
-                if (answer := self._board.take(topic, key, value, recorded_ms)) is not None:
-                    answers.append((answer, recorded_ms))
+    def _tell(self, answers: list[tuple[Answer, int]]) -> None:
         for answer, recorded_ms in answers:
             self._on_answer(answer, recorded_ms)
 
@@ -211,15 +200,42 @@ class Feed:
             self._counts = counts.look(counted, dict(self._board.answered_to))
             self._in_reach()
         except KafkaException as error:
-            self._out_of_reach(f"{self._bootstrap_servers} does not answer: {error.args[0].str()}")
+            self._out_of_reach(self._silence(error))
 
-    def _usable(self, messages: list[Message]) -> Iterable[Message]:
-        for message in messages:
-            error = message.error()
-            if error is None:
-                yield message
-            elif error.code() == KafkaError._AUTO_OFFSET_RESET:
-                raise _StartAgainError(f"{message.topic()} no longer holds what was to be read next")
+    def _check(self, counts: Counts, partitions: dict[str, list[int]]) -> None:
+        try:
+            found = counts.partitions()
+        except KafkaException:
+            return  # an outage is told by what is looked at every second
+        if _those(found) != partitions:
+            raise _StartAgainError("a topic has other partitions now")
+
+    def _silence(self, error: KafkaException) -> str:
+        return f"{self._bootstrap_servers} does not answer ({error.args[0].str()})"
+
+
+def _take(board: Board, messages: list[Message]) -> list[tuple[Answer, int]]:
+    """Let the board take the records; return the first answers among them, with when they were recorded."""
+    answers = []
+    for message in _usable(messages):
+        topic, key, value, recorded_ms = _record(message)
+        if (answer := board.take(topic, key, value, recorded_ms)) is not None:
+            answers.append((answer, recorded_ms))
+    return answers
+
+
+def _usable(messages: list[Message]) -> Iterable[Message]:
+    for message in messages:
+        error = message.error()
+        if error is None:
+            yield message
+        elif error.code() == KafkaError._AUTO_OFFSET_RESET:
+            raise _StartAgainError(f"{message.topic()} no longer holds what was to be read next")
+
+
+def _is_end(message: Message) -> bool:
+    error = message.error()
+    return error is not None and error.code() == KafkaError._PARTITION_EOF
 
 
 def _those(found: dict[str, list[int]]) -> dict[str, list[int]]:

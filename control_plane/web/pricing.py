@@ -17,7 +17,7 @@ from control_plane import topics
 from control_plane.explaining import REQUIRED
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from control_plane.records import Answer
     from control_plane.web.explanations import Explanations
@@ -96,10 +96,10 @@ class Quote:
         }
 
 
-class Pricing:
-    """The last prices asked for, each found by the id of its request."""
+class Requests:
+    """Publishes requests to ``listings``."""
 
-    def __init__(self, bootstrap_servers: str, explanations: Explanations) -> None:
+    def __init__(self, bootstrap_servers: str) -> None:
         self._producer = Producer(
             {
                 "bootstrap.servers": bootstrap_servers,
@@ -108,6 +108,27 @@ class Pricing:
                 "message.timeout.ms": round(_DELIVERY_S * 1000),
             }
         )
+
+    def publish(self, request_id: str, listing: str) -> None:
+        """Return when the broker has the request for a price of ``listing``. Raises: UndeliveredError."""
+        failures: list[str] = []
+        request = f'{{"kind": "request", "request_id": "{request_id}", "listing": {listing}}}'
+        self._producer.produce(
+            topics.LISTINGS,
+            key=request_id,
+            value=request.encode(),
+            on_delivery=lambda error, _: failures.append(error.str()) if error else None,
+        )
+        undelivered = self._producer.flush(2 * _DELIVERY_S)
+        if failures or undelivered:
+            raise UndeliveredError(f"Kafka did not take the request: {(failures or ['no answer'])[0]}")
+
+
+class Pricing:
+    """The last prices asked for, each found by the id of its request."""
+
+    def __init__(self, publish: Callable[[str, str], None], explanations: Explanations) -> None:
+        self._publish = publish
         self._explanations = explanations
         self._quotes: OrderedDict[str, Quote] = OrderedDict()
 
@@ -124,24 +145,11 @@ class Pricing:
         while len(self._quotes) > KEPT:
             self._quotes.popitem(last=False)
         try:
-            await asyncio.to_thread(self._publish, quote)
+            await asyncio.to_thread(self._publish, quote.request_id, listing)
         except UndeliveredError:
             del self._quotes[quote.request_id]
             raise
         return quote
-
-    def _publish(self, quote: Quote) -> None:
-        failures: list[str] = []
-        request = f'{{"kind": "request", "request_id": "{quote.request_id}", "listing": {quote.listing}}}'
-        self._producer.produce(
-            topics.LISTINGS,
-            key=quote.request_id,
-            value=request.encode(),
-            on_delivery=lambda error, _: failures.append(error.str()) if error else None,
-        )
-        undelivered = self._producer.flush(2 * _DELIVERY_S)
-        if failures or undelivered:
-            raise UndeliveredError(f"Kafka did not take the request: {(failures or ['no answer'])[0]}")
 
     def take(self, answer: Answer, answered_ms: int) -> None:
         """Take an answer; one to somebody else's request is none of ours."""
@@ -160,8 +168,9 @@ class Pricing:
         try:
             while not closing.is_set():
                 changed = asyncio.ensure_future(quote.changed.wait())
-                yield quote.shown()
-                if quote.done:
+                shown = quote.shown()
+                yield shown
+                if shown["done"]:
                     return
                 await asyncio.wait({changed, stop}, return_when=asyncio.FIRST_COMPLETED)
                 changed.cancel()

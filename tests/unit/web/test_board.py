@@ -176,7 +176,17 @@ def test_a_server_that_leads_and_one_that_is_gone():
 def test_what_cannot_be_read_is_counted_and_changes_nothing():
     board = Board(60)
     changed(board)
-    garbage = (None, b"", b"\xff", b"[]", b"{}", b'{"kind": "error"}', b"null", b'"\xed\xa0\x80"')
+    garbage = (
+        None,
+        b"",
+        b"\xff",
+        b"[]",
+        b"{}",
+        b'{"kind": "error"}',
+        b"[" * 100_000,
+        b"null",
+        b'"\xed\xa0\x80"',
+    )
     readers = (topics.PREDICTIONS, topics.METRICS, topics.CONTROL_BATCHES, topics.CONTROL_MODELS)
     for topic in readers:
         for value in garbage:
@@ -185,6 +195,18 @@ def test_what_cannot_be_read_is_counted_and_changes_nothing():
     sections = changed(board)
     assert sections["traffic"]["unreadable"] == len(readers) * len(garbage) + 1
     assert not {"errors", "batches", "models", "serving"} & set(sections)
+
+
+def test_a_window_of_the_far_future_does_not_make_the_others_old():
+    board = Board(3600)
+    for end in ("2026-01-31T12:00:00.000Z", "9999-01-01T00:00:00.000Z"):
+        parts = dict.fromkeys(("rmse", "mae", "mape", "bias", "r2", "coverage"), 1.0)
+        span = {"window_start": "2026-01-31T11:59:00.000Z", "window_end": end}
+        value = {"kind": "error", **span, "model_version": 1, "model": "stack", "count": 1, **parts}
+        board.take(topics.METRICS, None, json.dumps(value).encode(), NOON_MS)
+    sections = changed(board)
+    assert sections["errors"]["times"] == [NOON.timestamp()]
+    assert sections["traffic"]["unreadable"] == 1
 
 
 def test_metrics_of_another_kind_are_none_of_its_business():

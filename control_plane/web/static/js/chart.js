@@ -51,7 +51,7 @@ export class TimeChart {
     return {
       width: this.#width(),
       height: HEIGHT,
-      padding: [20, 24, 0, 0],
+      padding: [20, 30, 0, 0],
       legend: { live: true, markers: { width: 0, fill: (_, series) => (series ? this.shown.lines[series - 1].colour() : "transparent") } },
       cursor: { points: { size: 6 }, drag: { x: false, y: false } },
       scales: { x: { time: true, range: spread }, y: this.log ? { distr: 3, range: decades } : { range: fromZero } },
@@ -117,11 +117,12 @@ const lonely = (plot, series) => {
 function drawMarks(plot, marks, font) {
   const { ctx, bbox } = plot;
   const ratio = devicePixelRatio || 1;
-  let free = -Infinity;
+  let free = Infinity; // to the left of this nothing is written yet
   ctx.save();
   ctx.font = font.replace(/^(\d+)px/, (_, size) => `600 ${(size - 1) * ratio}px`);
   ctx.textBaseline = "bottom";
-  for (const mark of marks) {
+  ctx.textAlign = "left";
+  for (const mark of marks.toReversed()) {
     if (mark.at < plot.scales.x.min || mark.at > plot.scales.x.max) continue;
     const x = Math.round(plot.valToPos(mark.at, "x", true));
     ctx.strokeStyle = ctx.fillStyle = mark.colour();
@@ -139,9 +140,9 @@ function drawMarks(plot, marks, font) {
     ctx.fill();
     const width = ctx.measureText(mark.label).width;
     const left = Math.min(Math.max(x - width / 2, bbox.left), bbox.left + bbox.width - width);
-    if (left > free) {
+    if (left + width < free) {
       ctx.fillText(mark.label, left, bbox.top - 3 * ratio);
-      free = left + width + 8 * ratio;
+      free = left - 8 * ratio;
     }
   }
   ctx.restore();

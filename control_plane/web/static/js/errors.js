@@ -40,15 +40,17 @@ export function showErrors(errors, handovers, whyEmpty) {
     values: errors.series[version][measure()],
   }));
   chart.show(errors.times, lines, marksOf(handovers), format);
-  describe(errors, name, format);
+  describe(errors, handovers, name, format);
   find("latest").tBodies[0].replaceChildren(...rows(errors.latest));
 }
 
-function describe(errors, name, format) {
+function describe(errors, handovers, name, format) {
   const now = errors.latest
     .filter((window) => window.model === "stack")
     .map((window) => `version ${window.model_version} ${format(window[measure()])}`);
-  find("errors-chart").setAttribute("aria-label", `Live ${name} over time; last windows: ${now.join(", ")}`);
+  const to = handovers.slice(-3).map(({ at, model_version: version }) => `to version ${version} at ${time(at)}`);
+  const marked = to.length ? `; hand-overs: ${to.join(", ")}` : "";
+  find("errors-chart").setAttribute("aria-label", `Live ${name} over time; last windows: ${now.join(", ")}${marked}`);
 }
 
 function* rows(latest) {

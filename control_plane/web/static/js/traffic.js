@@ -30,13 +30,13 @@ export function showTraffic(traffic, serving) {
   setText("p50", milliseconds(traffic.p50));
   setText(
     "p50-more",
-    traffic.answered ? `99 % in ${milliseconds(traffic.p99)}, worst ${milliseconds(traffic.worst)}` : "no answer in the last minute",
+    traffic.answered ? `p99 ${milliseconds(traffic.p99)} · worst ${milliseconds(traffic.worst)}` : "no answer in the last minute",
   );
   setText("rate", rate(traffic.rate));
-  setText("rate-more", `${count(traffic.answered)} in the last minute, ${count(traffic.rejected)} rejected`);
+  setText("rate-more", `${count(traffic.answered)} in a minute · ${count(traffic.rejected)} rejected`);
   const totals = traffic.totals ?? {};
   setText("total", count(totals.predictions));
-  setText("total-more", `${count(totals.outcomes)} got their real price since`);
+  setText("total-more", `${count(totals.outcomes)} with a real price since`);
   showWaiting(traffic, serving);
 }
 
@@ -56,12 +56,15 @@ export function showServing(serving, now) {
   const { active, standby, starting } = serving;
   setText("version", active ? (active.model_version ? `Version ${active.model_version}` : "No model") : "Nobody");
   const others = [
-    standby.length ? `${standby.length} standing by` : null,
+    standby.length ? `${standby.length} standby` : null,
     starting.length ? `${starting.length} starting` : null,
   ].filter(Boolean);
   const leads = active ? [`epoch ${active.epoch ?? "–"}`, `for ${duration(Math.max(0, now - serving.since))}`] : ["no server answers yet"];
   setText("version-more", [...leads, ...others].join(" · "));
 }
+
+// The version that serves may have no window yet.
+const of = (window, serving) => (window.model_version === serving ? "" : ` · version ${window.model_version}`);
 
 export function showLiveError(errors, serving) {
   const stacks = errors.latest.filter((window) => window.model === "stack");
@@ -70,6 +73,6 @@ export function showLiveError(errors, serving) {
   setText("rmse", dollars(window?.rmse));
   setText(
     "rmse-more",
-    window ? `MAE ${dollars(window.mae)} · ${count(window.count)} prices · version ${window.model_version}` : "no window of prices yet",
+    window ? `MAE ${dollars(window.mae)} · ${count(window.count)} prices${of(window, version)}` : "no window of prices yet",
   );
 }
