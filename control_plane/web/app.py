@@ -80,16 +80,13 @@ def create_app(page: Page, settings: Web, mounts: Mapping[str, ASGIApp] | None =
     Those and ``/healthz`` are asked for by programs, which call this process by any name; the page itself
     answers to ``WEB_ALLOWED_HOSTS`` alone, lest a foreign name that leads here read it.
     """
-    guarded = Mount(
-        "/",
-        routes=_routes(page),
-        middleware=[
-            Middleware(guard.SafeHeaders),
-            Middleware(TrustedHostMiddleware, allowed_hosts=settings.allowed_hosts, www_redirect=False),
-        ],
-    )
+    middleware = [
+        Middleware(guard.SafeHeaders),
+        Middleware(TrustedHostMiddleware, allowed_hosts=settings.allowed_hosts, www_redirect=False),
+    ]
+    guarded = Starlette(routes=_routes(page), middleware=middleware)
     others = [Mount(path, app=app) for path, app in (mounts or {}).items()]
-    return Starlette(routes=[_health(page), *others, guarded])
+    return Starlette(routes=[_health(page), *others, Mount("/", app=guarded)])
 
 
 def _health(page: Page) -> Route:

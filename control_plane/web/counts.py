@@ -17,11 +17,16 @@ MARKER_GROUP = "serving-marker"
 _TIMEOUT_S = 4.0
 
 
+def client(bootstrap_servers: str) -> dict[str, str | int]:
+    """Return how the page's Kafka clients find the brokers: soon again, when they come back."""
+    return {"bootstrap.servers": bootstrap_servers, "reconnect.backoff.max.ms": 1000}
+
+
 class Counts:
     """Asks a broker. Raises :class:`confluent_kafka.KafkaException` when it does not answer."""
 
     def __init__(self, bootstrap_servers: str) -> None:
-        self._admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+        self._admin = AdminClient(client(bootstrap_servers))
 
     def partitions(self) -> dict[str, list[int]]:
         """Return the partitions of each topic that there is."""

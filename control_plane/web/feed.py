@@ -13,7 +13,7 @@ from confluent_kafka import OFFSET_BEGINNING, OFFSET_END, Consumer, KafkaError, 
 from control_plane import topics
 from control_plane.web import latency
 from control_plane.web.board import Board
-from control_plane.web.counts import Counts
+from control_plane.web.counts import Counts, client
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -64,7 +64,7 @@ class Feed:
         self._bootstrap_servers = bootstrap_servers
         self._history_s = history_s
         self._on_answer = on_answer
-        self._board = Board(history_s)
+        self._board: Board | None = None
         self._lock = threading.Lock()  # of the board
         self._reach = Reach("connecting", time.time())
         self._counts: dict[str, Any] = {"waiting": None, "totals": {}}
@@ -86,10 +86,12 @@ class Feed:
         return self._thread.is_alive()
 
     def changed(self, now: float) -> dict[str, Section]:
-        """Return the sections that changed since the last call."""
+        """Return the sections that changed since the last call; of the board none before it is read."""
+        reach = {"problem": self._reach.problem, "since": self._reach.since}
+        if self._board is None:
+            return {"kafka": reach}
         with self._lock:
             sections = self._board.changed(now)
-        reach = {"problem": self._reach.problem, "since": self._reach.since}
         return sections | {"traffic": {**sections["traffic"], **self._counts}, "kafka": reach}
 
     def _run(self) -> None:
@@ -120,7 +122,7 @@ class Feed:
         partitions = _those(counts.partitions())
         consumer = Consumer(
             {
-                "bootstrap.servers": self._bootstrap_servers,
+                **client(self._bootstrap_servers),
                 "group.id": "web",  # never joined: partitions are assigned by hand and nothing is committed
                 "enable.auto.commit": False,
                 "auto.offset.reset": "error",
@@ -133,9 +135,9 @@ class Feed:
         try:
             starts = list(self._starts(consumer, partitions))
             consumer.assign(starts)
-            self._read_back(consumer, starts)
+            board = self._read_back(consumer, starts)
             self._in_reach()
-            self._read_on(consumer, counts, partitions)
+            self._read_on(consumer, board, counts, partitions)
         finally:
             consumer.close()
 
@@ -158,7 +160,7 @@ class Feed:
                     start = max(start, end - MOST_ANSWERS)
                 yield TopicPartition(topic, number, start)
 
-    def _read_back(self, consumer: Consumer, starts: list[TopicPartition]) -> None:
+    def _read_back(self, consumer: Consumer, starts: list[TopicPartition]) -> Board:
         """Read what there is into a new board, then show that one."""
         board = Board(self._history_s)
         left = {(start.topic, start.partition) for start in starts}
@@ -173,8 +175,11 @@ class Feed:
             self._tell(_take(board, messages))
         with self._lock:
             self._board = board
+        return board
 
-    def _read_on(self, consumer: Consumer, counts: Counts, partitions: dict[str, list[int]]) -> None:
+    def _read_on(
+        self, consumer: Consumer, board: Board, counts: Counts, partitions: dict[str, list[int]]
+    ) -> None:
         counted = [TopicPartition(name, number) for name in COUNTED for number in partitions[name]]
         look, look_at_partitions = 0.0, time.monotonic() + _PARTITIONS_EVERY_S
         while not self._stopping.wait(_TOGETHER_S):
@@ -182,11 +187,11 @@ class Feed:
             if first is not None:
                 messages = [first, *consumer.consume(2000, 0)]
                 with self._lock:
-                    answers = _take(self._board, messages)
+                    answers = _take(board, messages)
                 self._tell(answers)
             if time.monotonic() >= look:
                 look = time.monotonic() + _LOOK_EVERY_S
-                self._look(counts, counted)
+                self._look(board, counts, counted)
             if time.monotonic() >= look_at_partitions:
                 look_at_partitions = time.monotonic() + _PARTITIONS_EVERY_S
                 self._check(counts, partitions)
@@ -195,9 +200,9 @@ class Feed:
         for answer, recorded_ms in answers:
             self._on_answer(answer, recorded_ms)
 
-    def _look(self, counts: Counts, counted: list[TopicPartition]) -> None:
+    def _look(self, board: Board, counts: Counts, counted: list[TopicPartition]) -> None:
         try:
-            self._counts = counts.look(counted, dict(self._board.answered_to))
+            self._counts = counts.look(counted, board.answered_to)
             self._in_reach()
         except KafkaException as error:
             self._out_of_reach(self._silence(error))

@@ -15,6 +15,7 @@ from confluent_kafka import Producer
 
 from control_plane import topics
 from control_plane.explaining import REQUIRED
+from control_plane.web.counts import client
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -102,7 +103,7 @@ class Requests:
     def __init__(self, bootstrap_servers: str) -> None:
         self._producer = Producer(
             {
-                "bootstrap.servers": bootstrap_servers,
+                **client(bootstrap_servers),
                 "linger.ms": 0,
                 "acks": "all",
                 "message.timeout.ms": round(_DELIVERY_S * 1000),
