@@ -17,7 +17,7 @@ MARKER_GROUP = "serving-marker"
 _TIMEOUT_S = 4.0
 
 
-def client(bootstrap_servers: str) -> dict[str, str | int]:
+def client(bootstrap_servers: str) -> dict[str, str | int | float | bool]:
     """Return how the page's Kafka clients find the brokers: soon again, when they come back."""
     return {"bootstrap.servers": bootstrap_servers, "reconnect.backoff.max.ms": 1000}
 
