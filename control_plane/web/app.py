@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
     from starlette.responses import Response
-    from starlette.types import ASGIApp
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from control_plane.records import Answer
     from control_plane.settings import Servers
@@ -48,8 +48,13 @@ class Page:
 
     feed: Feed
     hub: Hub
+    looking: asyncio.Task[None]
     prices: Pricing
-    explanations: Explanations
+
+    @property
+    def well(self) -> bool:
+        """Whether it still reads and still tells; a Kafka that is away is no illness of the page."""
+        return self.feed.alive and not self.looking.done()
 
 
 @asynccontextmanager
@@ -68,14 +73,24 @@ async def running(servers: Servers, settings: Web) -> AsyncIterator[Page]:
     feed.start()
     looking = asyncio.create_task(hub.run())
     try:
-        yield Page(feed, hub, prices, explanations)
+        yield Page(feed, hub, looking, prices)
     finally:
         looking.cancel()
         await asyncio.gather(asyncio.to_thread(feed.stop), asyncio.to_thread(explanations.stop))
 
 
-def create_app(page: Page, settings: Web, mounts: Mapping[str, ASGIApp] | None = None) -> Starlette:
-    """Return the application; ``mounts`` are others under paths of their own, such as ``/metrics``.
+class _Endpoint:
+    """An ASGI application as a route's endpoint: a bare function would be taken for a handler of requests."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._app(scope, receive, send)
+
+
+def create_app(page: Page, settings: Web, others: Mapping[str, ASGIApp] | None = None) -> Starlette:
+    """Return the application; ``others`` answer at paths of their own, such as ``/metrics``.
 
     Those and ``/healthz`` are asked for by programs, which call this process by any name; the page itself
     answers to ``WEB_ALLOWED_HOSTS`` alone, lest a foreign name that leads here read it.
@@ -85,13 +100,13 @@ def create_app(page: Page, settings: Web, mounts: Mapping[str, ASGIApp] | None =
         Middleware(TrustedHostMiddleware, allowed_hosts=settings.allowed_hosts, www_redirect=False),
     ]
     guarded = Starlette(routes=_routes(page), middleware=middleware)
-    others = [Mount(path, app=app) for path, app in (mounts or {}).items()]
-    return Starlette(routes=[_health(page), *others, Mount("/", app=guarded)])
+    beside = [Route(path, _Endpoint(app)) for path, app in (others or {}).items()]
+    return Starlette(routes=[_health(page), *beside, Mount("/", app=guarded)])
 
 
 def _health(page: Page) -> Route:
     async def health(_: Request) -> Response:
-        return PlainTextResponse("ok") if page.feed.alive else PlainTextResponse("the feed ended", 503)
+        return PlainTextResponse("ok") if page.well else PlainTextResponse("it reads no more", 503)
 
     return Route("/healthz", health)
 

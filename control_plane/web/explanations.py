@@ -10,7 +10,7 @@ import asyncio
 import queue
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,7 @@ from control_plane.explaining import Explainer, ExplainError, explainer
 from control_plane.registry import MODEL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from control_plane.settings import Servers
 
@@ -47,8 +47,6 @@ class Explanations:
         self._loop = asyncio.get_running_loop()
         self._waiting: queue.Queue[_Asked | None] = queue.Queue(MOST_WAITING)
         self._usual_s = _USUAL_START_S
-        self._process: Explainer | None = None
-        self._version: int | None = None
         self._thread = threading.Thread(target=self._run, name="explanations", daemon=True)
         self._thread.start()
 
@@ -71,48 +69,43 @@ class Explanations:
     def _run(self) -> None:
         asked = self._waiting.get()
         while asked is not None:
-            with ExitStack() as stack:
-                asked = self._explain_with_one(stack, asked)
-            self._process = self._version = None
-            log.info("web.explainer_ended")
+            asked = self._explain_by_one(asked)
 
-    def _explain_with_one(self, stack: ExitStack, asked: _Asked) -> _Asked | None:
-        """Explain with a process of one version until it is not wanted; return what is asked for next."""
+    def _explain_by_one(self, asked: _Asked) -> _Asked | None:
+        """Explain with one process for as long as it is wanted; return what is asked for next."""
+        following: _Asked | None = asked
         try:
-            process = self._started(stack, asked)
+            with self._process(asked) as process:
+                while following is not None and following.version == asked.version:
+                    self._explain(process, following)
+                    if process.process.poll() is not None:
+                        break  # whatever ended it, the next one gets another
+                    following = self._waiting.get(timeout=self._idle_s)
+                else:
+                    return following
+        except queue.Empty:
+            log.info("web.explainer_ended", model_version=asked.version, idle_s=self._idle_s)
         except (ExplainError, OSError) as error:
             self._say(asked, state="failed", reason=str(error))
-            return self._waiting.get()
-        version = asked.version
-        following: _Asked | None = asked
-        while following is not None and following.version == version:
-            if not self._explained(process, following):
-                return self._waiting.get()
-            try:
-                following = self._waiting.get(timeout=self._idle_s)
-            except queue.Empty:
-                stack.close()
-                return self._waiting.get()
-        return following
+        return self._waiting.get()
 
-    def _started(self, stack: ExitStack, asked: _Asked) -> Explainer:
+    @contextmanager
+    def _process(self, asked: _Asked) -> Iterator[Explainer]:
         begun = time.time()
         self._say(asked, state="starting", since=begun, usual_s=round(self._usual_s, 1))
-        process = stack.enter_context(explainer(self._servers, MODEL, asked.version))
-        self._usual_s = time.time() - begun
-        log.info("web.explainer_started", model_version=asked.version, seconds=round(self._usual_s, 1))
-        return process
+        with explainer(self._servers, MODEL, asked.version) as process:
+            self._usual_s = time.time() - begun
+            log.info("web.explainer_started", model_version=asked.version, seconds=round(self._usual_s, 1))
+            yield process
 
-    def _explained(self, process: Explainer, asked: _Asked) -> bool:
-        """Explain one; False when the process is not to be used any more."""
-        self._say(asked, state="explaining", since=time.time(), usual_s=1.0)
+    def _explain(self, process: Explainer, asked: _Asked) -> None:
+        self._say(asked, state="explaining", since=time.time())
         try:
             explanation = process.explain(asked.listing)
         except ExplainError as error:
             self._say(asked, state="failed", reason=str(error))
-            return process.process.poll() is None
-        self._say(asked, state="explained", **msgspec.to_builtins(explanation))
-        return True
+        else:
+            self._say(asked, state="explained", **msgspec.to_builtins(explanation))
 
     def _say(self, asked: _Asked, **state: Any) -> None:
         if not self._loop.is_closed():

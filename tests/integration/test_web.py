@@ -167,7 +167,7 @@ def test_before_anything_has_happened_it_says_what_will(browser):
     shows(browser, "#connection", "Live")
     shows(browser, "#errors-empty", "No model yet")
     shows(browser, "#batches-empty", "No batch yet")
-    shows(browser, "#version-more", "no server answers yet")
+    shows(browser, "#version-more", "no leader yet")
 
 
 def test_its_first_view_is_light_and_all_its_own(browser, page):

@@ -6,6 +6,7 @@ import queue
 import threading
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -191,6 +192,8 @@ class Processes:
         self.most = 0
         self.fails = False
         self.none_runs = threading.Event()
+        self.ends = False  # with each explanation
+        self.process = SimpleNamespace(poll=lambda: 1 if self.ends else None)
 
     @contextmanager
     def explainer(self, _servers: Servers, _model: str, version: int) -> Any:
@@ -257,6 +260,11 @@ class TestExplanations:
 
         asyncio.run(run())
         assert processes.started == [1]
+
+    def test_one_that_ended_is_followed_by_another(self, processes):
+        processes.ends = True
+        assert [story[-1] for story in explained(1, 1)] == ["explained", "explained"]
+        assert processes.started == [1, 1]
 
     def test_one_that_does_not_start_says_why_and_the_next_is_tried_again(self, processes):
         processes.fails = True

@@ -138,14 +138,14 @@ function* priced(answer) {
     "div",
     { class: "answer" },
     element("p", { class: "price" }, dollars(answer.price)),
-    element("p", { class: "interval" }, `${dollars(answer.low)} to ${dollars(answer.high)}`, element("span", { class: "soft" }, " · nine in ten sell within")),
+    element("p", { class: "interval" }, `${dollars(answer.low)} to ${dollars(answer.high)}`, element("span", { class: "soft" }, " · likely range")),
   );
   const range = element("span", { class: "range" });
   range.style.left = place(answer.low);
   range.style.width = `${(100 * (answer.high - answer.low)) / (most - least || 1)}%`;
   const dot = element("span", { class: "dot" });
   dot.style.left = place(answer.price);
-  yield element("div", { class: "scale", "aria-hidden": "true" }, range, ...members.map(([, price]) => tick(place(price))), dot);
+  yield element("div", { class: "scale", "aria-hidden": "true" }, range, ...members.filter(([, price]) => price !== null).map(([, price]) => tick(place(price))), dot);
   yield element(
     "ul",
     { class: "members", "aria-label": "What each member says" },

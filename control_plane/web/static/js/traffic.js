@@ -59,7 +59,7 @@ export function showServing(serving, now) {
     standby.length ? `${standby.length} standby` : null,
     starting.length ? `${starting.length} starting` : null,
   ].filter(Boolean);
-  const leads = active ? [`epoch ${active.epoch ?? "–"}`, `for ${duration(Math.max(0, now - serving.since))}`] : ["no server answers yet"];
+  const leads = active ? [`epoch ${active.epoch ?? "–"}`, `for ${duration(Math.max(0, now - serving.since))}`] : ["no leader yet"];
   setText("version-more", [...leads, ...others].join(" · "));
 }
 
