@@ -29,7 +29,8 @@ export const rate = (value) => (given(value) ? (value < 100 ? tenth : whole).for
 
 export function milliseconds(value) {
   if (!given(value)) return DASH;
-  return value < 10_000 ? `${whole.format(value)} ms` : `${tenth.format(value / 1000)} s`;
+  if (value < 10_000) return `${whole.format(value)} ms`;
+  return value < 100_000 ? `${tenth.format(value / 1000)} s` : duration(value / 1000);
 }
 
 export function duration(seconds) {

@@ -87,19 +87,33 @@ function stop() {
   result.setAttribute("aria-busy", "false");
 }
 
+// For those who listen: in a sentence what has come, rather than all of it each time.
+function say(sentence) {
+  if (find("said").textContent !== sentence) find("said").textContent = sentence;
+}
+
 function fail(reason) {
   stop();
+  say(reason);
   result.replaceChildren(element("p", { class: "problem" }, reason));
 }
 
 function render(begun) {
-  const { answer } = last;
+  const { answer, explanation } = last;
   result.setAttribute("aria-busy", String(!last.done));
+  say(summary(answer, explanation));
   if (!answer) return result.replaceChildren(waiting("Waiting for the answer", "waiting-for-answer"), renderHint(begun));
   if (answer.status === "rejected") {
     return result.replaceChildren(element("p", { class: "problem" }, `No price: ${answer.reason}`), source(answer));
   }
-  return result.replaceChildren(...priced(answer), ...moved(last.explanation));
+  return result.replaceChildren(...priced(answer), ...moved(explanation));
+}
+
+function summary(answer, { state }) {
+  if (!answer) return "Waiting for the answer";
+  if (answer.status === "rejected") return `No price: ${answer.reason}`;
+  const price = `${dollars(answer.price)}, likely ${dollars(answer.low)} to ${dollars(answer.high)}`;
+  return state === "explained" ? `${price}. What moved it is there.` : price;
 }
 
 function waiting(text, id) {
