@@ -213,8 +213,8 @@ function table(explanation) {
   if (rest.length) lines.push(line(`${rest.length} others`, "", rest.reduce((sum, one) => sum + one.dollars, 0), null, most));
   return element(
     "table",
-    { class: "moved" },
-    element("caption", { class: "hidden" }, "From an average listing to this one"),
+    { class: "moved", "aria-label": "From an average listing to this one" },
+    element("colgroup", {}, element("col"), element("col"), element("col")),
     element(
       "tbody",
       {},
@@ -226,7 +226,7 @@ function table(explanation) {
 }
 
 const sum = (name, amount) =>
-  element("tr", { class: "sum" }, element("th", { scope: "row" }, name), element("td", {}), element("td", { class: "number" }, dollars(amount)));
+  element("tr", { class: "sum" }, element("th", { scope: "row", colspan: 2 }, name), element("td", { class: "number" }, dollars(amount)));
 
 function line(name, value, amount, ratio, most) {
   const bar = element("span", { class: amount < 0 ? "bar down" : "bar up" });
