@@ -278,6 +278,19 @@ def status(as_json: AsJson = False) -> None:
 
 
 @app.command()
+def web() -> None:
+    """Serve the page that shows it all, and prices a car: at WEB_HOST and WEB_PORT.
+
+    Example: WEB_PORT=8080 pipelines web
+    """
+    from control_plane.settings import Home, load
+    from control_plane.web.server import run
+    from control_plane.web.settings import Web
+
+    run(_servers(), load(Web), load(Home).pipelines_home)
+
+
+@app.command()
 def train(
     batch: Annotated[str, typer.Argument(help="Its name, the folder below /batches in HDFS.")],
     accept_profile: Annotated[

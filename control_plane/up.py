@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
+import requests
 import structlog
 
 from control_plane import audit
@@ -23,6 +24,8 @@ from control_plane.sandbox.processes import ManagedProcess
 from control_plane.sandbox.sandbox import Sandbox
 from control_plane.settings import ControlPlane, Topics, load
 from control_plane.topics import ensure_topics
+from control_plane.web import address
+from control_plane.web.settings import Web
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -62,6 +65,13 @@ class System:
             process.wait_until_ready(partial(app.ready, self), _READY_TIMEOUT_S)
             log.info("up.ready", app=app.name, seconds=round(time.time() - self.since, 1))
 
+    @property
+    def page(self) -> str | None:
+        """Where the page that shows it all is, once it has come up."""
+        file = address.remembered(self.home)
+        fresh = file.exists() and file.stat().st_mtime >= self.since
+        return address.page(load(Web), self.home) if fresh else None
+
     def log_file(self, name: str) -> Path:
         """Return the log of one of its programs."""
         return self.home / "logs" / f"{name}.log"
@@ -91,12 +101,20 @@ def _serves(system: System) -> bool:
     )
 
 
+def _shows(system: System) -> bool:
+    try:
+        return system.page is not None and requests.get(f"{system.page}/healthz", timeout=1).ok
+    except requests.RequestException:
+        return False
+
+
 CONTROL_PLANE = App("control-plane", [*_CLI, "control-plane"], _consumes)
 WATCHERS = App("watchers", [*_CLI, "watch", "all", "--every", "3"])
 SERVING = App("serving", [sys.executable, "-m", "spark_apps.serving.supervisor"], _serves)
 # Answers come first, then what is measured of them; a training (see job_runner) comes after both.
 MONITORING = App("monitoring", ["nice", "-n", "5", sys.executable, "-m", "spark_apps.monitoring"], _measures)
-ALL = (SERVING, MONITORING, CONTROL_PLANE, WATCHERS)
+WEB = App("web", ["nice", "-n", "5", *_CLI, "web"], _shows)
+ALL = (SERVING, MONITORING, CONTROL_PLANE, WATCHERS, WEB)
 
 
 @contextmanager
@@ -170,7 +188,7 @@ def run(home: Path, apps: Sequence[App] = ALL) -> None:
             lines = (f"{name}={value}\n" for name, value in system.servers.environment().items())
             sys.stdout.writelines(lines)
             sys.stdout.flush()
-            log.info("up.running", home=str(system.home), stop="Ctrl-C")
+            log.info("up.running", page=system.page, home=str(system.home), stop="Ctrl-C")
             while True:
                 signal.pause()
     except _Interrupted:

@@ -171,6 +171,7 @@ def _system(demo: Demo, view: View) -> Iterator[System]:
 
 def _stay(system: System, view: View) -> None:
     view.chapter("Everything keeps running until Ctrl-C")
+    view.fact(f"the page: {system.page}")
     view.fact(f"MLflow: {system.servers.mlflow_tracking_uri}")
     view.fact(
         "in another terminal: .venv/bin/pipelines status, .venv/bin/pipelines audit, with these variables:"

@@ -117,6 +117,7 @@ class Story:
             self._deliver(first)
             with self.view.work("control plane, serving and monitoring start"):
                 self.system.wait_until_ready()
+            self.view.fact(f"all of this, live, in a browser: {self.system.page}", style="bold")
             versions = [self._train_and_roll_out(log, first, None)]
             self.view.chapter("Requests come in from now on, all the time")
             with self._traffic(data) as traffic:

@@ -80,11 +80,17 @@ def is_free(port: int) -> bool:
     return True
 
 
-def choose_ports(names: Iterable[str], remembered: Path, demanded: Mapping[str, int]) -> dict[str, int]:
+def choose_ports(
+    names: Iterable[str],
+    remembered: Path,
+    demanded: Mapping[str, int],
+    variables: str = "SANDBOX_{}_PORT",
+) -> dict[str, int]:
     """Return a port for each name: the demanded one, else the one of the last time, else any free one.
 
-    They are remembered in the file ``remembered``, so that addresses survive a restart where possible.
-    Raises :class:`SandboxError` when a demanded port is taken.
+    They are remembered in the file ``remembered``, so that addresses survive a restart where possible;
+    ``variables`` is how the environment names a port that is demanded. Raises :class:`SandboxError` when a
+    demanded port is taken.
     """
     try:
         before: dict[str, int] = json.loads(remembered.read_text())
@@ -92,7 +98,9 @@ def choose_ports(names: Iterable[str], remembered: Path, demanded: Mapping[str, 
         before = {}
     ports: dict[str, int] = {}
     for name in names:
-        ports[name] = _choose(name, demanded.get(name), before.get(name), taken=set(ports.values()))
+        variable = variables.format(name.upper())
+        taken = set(ports.values())
+        ports[name] = _choose(name, demanded.get(name), before.get(name), taken, variable)
     remembered.write_text(json.dumps(ports))
     return ports
 
@@ -111,10 +119,9 @@ def await_release(remembered: Path, timeout_s: float) -> None:
         time.sleep(0.05)
 
 
-def _choose(name: str, demanded: int | None, before: int | None, taken: set[int]) -> int:
+def _choose(name: str, demanded: int | None, before: int | None, taken: set[int], variable: str) -> int:
     if demanded is not None:
         if not is_free(demanded):
-            variable = f"SANDBOX_{name.upper()}_PORT"
             raise SandboxError(
                 f"Port {demanded} for {name} is taken by another program: end it, "
                 f"or set {variable} to a free port, or unset it to have one chosen."

@@ -28,7 +28,9 @@ MAY = {
     "training": {
         ("", "pods", ""): {"create", "get", "list", "watch", "patch", "delete", "deletecollection"},
     },
-    **{name: {} for name in ("executor", "monitoring", "watchers", "kafka", "hdfs-namenode", "mlflow")},
+    **{
+        name: {} for name in ("executor", "monitoring", "watchers", "web", "kafka", "hdfs-namenode", "mlflow")
+    },
 }
 VERBS = ("create", "get", "list", "watch", "update", "patch", "delete", "deletecollection")
 RESOURCES = sorted(

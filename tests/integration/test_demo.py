@@ -25,6 +25,7 @@ def test_the_demo_ends_well_and_leaves_nothing_running(tmp_path: Path) -> None:
 
     assert told.returncode == 0, told.stdout[-4000:] + told.stderr[-2000:]
     assert "every request has exactly one answer" in told.stdout
+    assert "live, in a browser: http://127.0.0.1:" in told.stdout
     assert [path.name for path in tmp_path.iterdir()] == ["home"]
     assert _processes_of(home) == []
 

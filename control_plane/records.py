@@ -1,0 +1,89 @@
+"""The records of the data topics, as those read them that need no Spark. Fields are those of the contract."""
+
+from __future__ import annotations
+
+from datetime import datetime  # noqa: TC003 - read at run time, where records are parsed
+from typing import Annotated, Literal, TypeAlias
+
+import msgspec
+
+# What no record of the system exceeds: a sum of any of them is a number that JSON can hold.
+Amount: TypeAlias = Annotated[float, msgspec.Meta(ge=-1e15, le=1e15)]
+Number: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Version: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=2**31)]
+
+
+class RecordError(ValueError):
+    """A record that is not what the contract says; the message says why."""
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """A record of ``predictions``: the answer to the request at ``partition`` and ``offset`` of ``listings``.
+
+    ``price`` to ``high`` and ``members`` are US dollars, null when rejected.
+    """
+
+    request_id: str | None
+    status: Literal["predicted", "rejected"]
+    price: Amount | None
+    low: Amount | None
+    high: Amount | None
+    members: dict[str, Amount | None] | None
+    model_version: Version
+    reason: str | None
+    partition: Number
+    offset: Number
+    epoch: Number
+    requested_at: datetime
+
+    @property
+    def requested_ms(self) -> int:
+        """When the request was recorded, ms since the epoch by the broker's clock."""
+        return round(self.requested_at.timestamp() * 1000)
+
+
+class ErrorWindow(msgspec.Struct, frozen=True):
+    """A record of ``metrics`` of the kind ``error``: one window of one model of one version.
+
+    ``rmse``, ``mae`` and ``bias`` are US dollars, ``mape`` and ``coverage`` shares.
+    """
+
+    window_start: datetime
+    window_end: datetime
+    model_version: Version
+    model: str
+    count: Number
+    rmse: Amount | None
+    mae: Amount | None
+    mape: Amount | None
+    bias: Amount | None
+    r2: Amount | None
+    coverage: Amount | None
+
+
+class _Metric(msgspec.Struct):
+    kind: str
+
+
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_ANSWERS = msgspec.json.Decoder(Answer)
+_METRICS = msgspec.json.Decoder(_Metric)
+_ERROR_WINDOWS = msgspec.json.Decoder(ErrorWindow)
+
+
+def answer(value: bytes | None) -> Answer:
+    """Read a record of ``predictions``, or raise :class:`RecordError`."""
+    try:
+        return _ANSWERS.decode(value or b"")
+    except _UNREADABLE as error:
+        raise RecordError(f"not an answer: {error}") from None
+
+
+def error_window(value: bytes | None) -> ErrorWindow | None:
+    """Read a record of ``metrics``; None for one of another kind. Raises :class:`RecordError`."""
+    try:
+        if _METRICS.decode(value or b"").kind != "error":
+            return None
+        return _ERROR_WINDOWS.decode(value or b"")
+    except _UNREADABLE as error:
+        raise RecordError(f"not a metric: {error}") from None
