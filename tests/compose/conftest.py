@@ -21,7 +21,7 @@ from control_plane.status import status
 
 ROOT = Path(__file__).parents[2]
 PROJECT = "car-price-story"  # never one that somebody uses
-PORTS = {"KAFKA_PORT": "19092", "MLFLOW_PORT": "15000", "HDFS_PORT": "19870"}
+PORTS = {"WEB_PORT": "18080", "KAFKA_PORT": "19092", "MLFLOW_PORT": "15000", "HDFS_PORT": "19870"}
 TIMEOUT_S = 600
 
 
