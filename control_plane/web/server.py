@@ -1,4 +1,4 @@
-"""``pipelines web``: serves the page until it is told to end."""
+"""``pipelines web``: serves the page, and its metrics at ``/metrics``, until it is told to end."""
 
 from __future__ import annotations
 
@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING
 
 import structlog
 import uvicorn
+from prometheus_client import make_asgi_app
 
 from control_plane import logs
+from control_plane.exporter.exporter import Exporter
+from control_plane.exporter.settings import ExporterSettings
+from control_plane.settings import load
 from control_plane.web.address import choose_port
 from control_plane.web.app import create_app, running
 
@@ -47,9 +51,10 @@ def run(servers: Servers, settings: Web, home: Path) -> None:
 
 
 async def _serve(servers: Servers, settings: Web, port: int) -> None:
+    exporter = Exporter(servers, load(ExporterSettings))
     async with running(servers, settings) as page:
         config = uvicorn.Config(
-            create_app(page, settings),
+            create_app(page, settings, {"/metrics": make_asgi_app(exporter.registry)}),
             host=settings.host,
             port=port,
             lifespan="off",
@@ -59,4 +64,5 @@ async def _serve(servers: Servers, settings: Web, port: int) -> None:
             timeout_graceful_shutdown=_GRACE_S,
         )
         log.info("web.serving", page=f"http://{settings.host}:{port}")
-        await _Server(config, page.hub).serve()
+        with exporter:
+            await _Server(config, page.hub).serve()

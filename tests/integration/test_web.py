@@ -359,6 +359,8 @@ def test_it_answers_to_its_own_names_alone_but_tells_any_probe_that_it_lives(pag
     foreign = {"host": "elsewhere.example"}
     assert requests.get(page.url, headers=foreign, timeout=10).status_code == 400
     assert requests.get(f"{page.url}/healthz", headers=foreign, timeout=10).text == "ok"
+    metrics = requests.get(f"{page.url}/metrics", headers=foreign, timeout=10).text
+    assert "car_price_exporter_kafka_up 1.0" in metrics, "Prometheus asks for them by any name"
 
 
 def test_every_answer_forbids_what_is_not_its_own(page):
