@@ -1,10 +1,9 @@
 """What a tree is told of a label: numbers that a ridge regression has learned of it.
 
-A split over hundreds of labels costs a scored row a search in a set, and most of a scoring's time went there.
-So of a category with many labels trees get its coefficients: how much dearer a label is, and how much faster
-it loses with age and with miles. Models also come in groups of eight, next to each other by how dear they
-are: a split over so few is quick, and tells models apart that cost the same for other reasons. On real
-listings the error is that of splits over all labels, on generated ones with their 1,400 models 5 % less.
+Of a category with many labels trees get the coefficients: how much dearer a label is, and how much faster it
+loses with age and with miles. Models also come in groups of eight, next to each other by how dear they are:
+a split over so few needs no search in a set, and tells models apart that cost the same for other reasons. On
+real listings the error is that of splits over all labels, on generated ones with their 1,400 models 5 % less.
 """
 
 from __future__ import annotations
