@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime  # noqa: TC003 - read at run time, where records are parsed
+from datetime import datetime
 from typing import Annotated, Literal, TypeAlias
 
 import msgspec
@@ -11,6 +11,7 @@ import msgspec
 Amount: TypeAlias = Annotated[float, msgspec.Meta(ge=-1e15, le=1e15)]
 Number: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Version: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=2**31)]
+Moment: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class RecordError(ValueError):
@@ -34,7 +35,7 @@ class Answer(msgspec.Struct, frozen=True):
     partition: Number
     offset: Number
     epoch: Number
-    requested_at: datetime
+    requested_at: Moment
 
     @property
     def requested_ms(self) -> int:
@@ -48,8 +49,8 @@ class ErrorWindow(msgspec.Struct, frozen=True):
     ``rmse``, ``mae`` and ``bias`` are US dollars, ``mape`` and ``coverage`` shares.
     """
 
-    window_start: datetime
-    window_end: datetime
+    window_start: Moment
+    window_end: Moment
     model_version: Version
     model: str
     count: Number

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime  # noqa: TC003 - read at run time, where answers are parsed
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING
 
-import msgspec
 from prometheus_client import Counter, Histogram, disable_created_metrics
 
+from control_plane import records
 from control_plane.exporter.recent import Recent
 
 if TYPE_CHECKING:
@@ -24,14 +23,6 @@ _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 
 _PLACES = 50_000  # of answers remembered, to tell a second one; about 10 MB
 
 
-class _Answer(msgspec.Struct):
-    status: Literal["predicted", "rejected"]
-    model_version: int
-    partition: int
-    offset: int
-    requested_at: Annotated[datetime, msgspec.Meta(tz=True)]
-
-
 class Answers:
     """Counts since this exporter began; the ``versions`` that answered last have series.
 
@@ -40,7 +31,6 @@ class Answers:
     """
 
     def __init__(self, versions: int) -> None:
-        self._decode = msgspec.json.Decoder(_Answer).decode
         self._answers = Counter(
             "car_price_answers",
             "Requests answered, since this exporter began.",
@@ -62,8 +52,8 @@ class Answers:
         self._versions: Recent[int, None] = Recent(versions, lambda: None, self._forget)
 
     def take(self, value: bytes, recorded_ms: int) -> None:
-        """Take the record of an answer and its broker's time; raises :class:`msgspec.DecodeError`."""
-        answer = self._decode(value)
+        """Take the record of an answer and its broker's time; raises :class:`records.RecordError`."""
+        answer = records.answer(value)
         place = (answer.partition, answer.offset)
         if place in self._seen:
             self._repeats.inc()
@@ -74,7 +64,7 @@ class Answers:
                 self._answers.labels(answer.model_version, status)
         self._versions.use(answer.model_version)
         self._answers.labels(answer.model_version, answer.status).inc()
-        self._latency.observe(max(0.0, recorded_ms / 1000 - answer.requested_at.timestamp()))
+        self._latency.observe(max(0, recorded_ms - answer.requested_ms) / 1000)
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-import msgspec
 from prometheus_client.core import CounterMetricFamily
 
 from control_plane.events import EventError, decode
 from control_plane.exporter.control_log import ControlLog
 from control_plane.exporter.serving import ServingServers
 from control_plane.exporter.windows import ErrorWindows
+from control_plane.records import RecordError
 from control_plane.topics import CONTROL_BATCHES, CONTROL_MODELS, CONTROL_SERVERS, METRICS, PREDICTIONS
 
 if TYPE_CHECKING:
@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 
     from control_plane.exporter.answers import Answers
 
-_UNREADABLE = (EventError, msgspec.DecodeError, UnicodeDecodeError, OverflowError, RecursionError)
+_UNREADABLE = (
+    EventError,
+    RecordError,
+    UnicodeDecodeError,
+    OverflowError,
+    RecursionError,
+)
 READ = (CONTROL_BATCHES, CONTROL_MODELS, CONTROL_SERVERS, METRICS, PREDICTIONS)
 
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime  # noqa: TC003 - read at run time, where windows are parsed
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import msgspec
 from prometheus_client.core import GaugeMetricFamily
 
+from control_plane import records
 from control_plane.exporter.recent import Recent
 
 if TYPE_CHECKING:
@@ -28,23 +27,6 @@ _FIGURES = {
 }
 
 
-class _Kind(msgspec.Struct):
-    kind: str
-
-
-class _Window(msgspec.Struct):
-    window_end: Annotated[datetime, msgspec.Meta(tz=True)]
-    model_version: int
-    model: str
-    count: int
-    rmse: float | None = None
-    mae: float | None = None
-    mape: float | None = None
-    bias: float | None = None
-    r2: float | None = None
-    coverage: float | None = None
-
-
 class ErrorWindows:
     """The last window of each model of the ``versions`` that were measured last.
 
@@ -54,13 +36,12 @@ class ErrorWindows:
 
     def __init__(self, versions: int, age: float) -> None:
         self._age = age
-        self._windows: Recent[int, dict[str, _Window]] = Recent(versions, dict)
+        self._windows: Recent[int, dict[str, records.ErrorWindow]] = Recent(versions, dict)
 
     def take(self, value: bytes) -> None:
-        """Take a record of ``metrics``; other kinds are passed over. Raises :class:`msgspec.DecodeError`."""
-        if msgspec.json.decode(value, type=_Kind).kind != "error":
+        """Take a record of ``metrics``; other kinds are passed over. Raises :class:`records.RecordError`."""
+        if (window := records.error_window(value)) is None:
             return
-        window = msgspec.json.decode(value, type=_Window)
         models = self._windows.use(window.model_version)
         known = models.get(window.model)
         if known is None or window.window_end >= known.window_end:

@@ -12,8 +12,6 @@ from control_plane import topics
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-# Under this group serving keeps its marker: the first request of each partition not known to be answered.
-MARKER_GROUP = "serving-marker"
 _TIMEOUT_S = 4.0
 
 
@@ -59,10 +57,10 @@ class Counts:
 
     def _marker(self) -> dict[int, int]:
         asked = self._admin.list_consumer_group_offsets(
-            [ConsumerGroupTopicPartitions(MARKER_GROUP)], request_timeout=_TIMEOUT_S
+            [ConsumerGroupTopicPartitions(topics.MARKER_GROUP)], request_timeout=_TIMEOUT_S
         )
         try:
-            found = asked[MARKER_GROUP].result().topic_partitions
+            found = asked[topics.MARKER_GROUP].result().topic_partitions
         except KafkaException:
             return {}  # nobody has served yet, or the coordinator of the group is on its way
         return {place.partition: place.offset for place in found if place.topic == topics.LISTINGS}

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-import msgspec
 import pytest
 
 from control_plane.exporter.answers import Answers
+from control_plane.records import RecordError
 from tests.unit.exporter.exposition import series
 from tests.unit.exporter.records import answer, answered_ms
 
@@ -68,6 +68,6 @@ def test_an_old_version_that_answers_again_has_series_again(answers):
 
 @pytest.mark.parametrize("value", [b"", b"\xff", b"{}", b"null", answer(1, status="guessed")])
 def test_what_is_no_answer_is_refused_and_counts_for_nothing(answers, value):
-    with pytest.raises(msgspec.DecodeError):
+    with pytest.raises(RecordError):
         answers.take(value, answered_ms(2))
     assert series(answers.collect(), "answer_latency_seconds_count") == {"answer_latency_seconds_count": 0}

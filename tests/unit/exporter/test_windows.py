@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-import msgspec
 import pytest
 
 from control_plane.exporter.windows import ErrorWindows
+from control_plane.records import RecordError
 from tests.unit.control_plane.stories import NOON
 from tests.unit.exporter.exposition import series
 from tests.unit.exporter.records import window
@@ -78,5 +78,5 @@ def test_another_kind_is_passed_over(windows):
 
 @pytest.mark.parametrize("value", [b"", b"{}", b"[]", b'{"kind": "error"}', window(model=None)])
 def test_what_is_no_window_is_refused(windows, value):
-    with pytest.raises(msgspec.DecodeError):
+    with pytest.raises(RecordError):
         windows.take(value)
