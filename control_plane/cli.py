@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from typer.core import TyperGroup
@@ -254,15 +254,21 @@ def simulate_traffic(
 
 @app.command()
 def audit(
+    of: Annotated[
+        Literal["predictions"] | None,
+        typer.Argument(help="Count requests and answers instead, from their topics alone."),
+    ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with events as they come.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show the life story of every batch and every model, from the control topics.
+    """Show the life story of every batch and every model, or whether every request has exactly one answer.
 
-    Example: pipelines audit --follow
+    Example: pipelines audit --follow; pipelines audit predictions
     """
-    from control_plane import audit_view
+    from control_plane import answered_view, audit_view
 
+    if of == "predictions":
+        raise typer.Exit(answered_view.run(_servers().kafka_bootstrap_servers, as_json=as_json))
     audit_view.run(_servers().kafka_bootstrap_servers, follow=follow, as_json=as_json)
 
 

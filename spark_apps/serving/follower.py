@@ -18,10 +18,10 @@ from confluent_kafka import (
     TopicPartition,
 )
 
+from control_plane.prices import is_price
 from control_plane.topics import LISTINGS, MARKER_GROUP, PREDICTIONS
 from spark_apps.serving.ledger import Marker, PartitionLedger, Resume
 from spark_apps.serving.patience import patiently
-from spark_apps.serving.prices import is_price
 from spark_apps.serving.progress import Progress
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from uuid import uuid4
 
 from pyspark.sql import functions as F
 
+from control_plane.prices import MAX_DEPTH, MAX_PRICE_BYTES
 from spark_apps.listings.cleaning import CLEAN, MISSING
 from spark_apps.listings.schema import RAW_COLUMNS, REQUIRED_COLUMNS, text_schema
-from spark_apps.serving.prices import MAX_DEPTH, MAX_PRICE_BYTES
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

@@ -19,8 +19,8 @@ import pytest
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
 
 from control_plane import topics
+from control_plane.prices import is_price
 from control_plane.settings import Topics
-from spark_apps.serving.prices import is_price
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -23,6 +23,7 @@ from pyspark.ml import PipelineModel
 from pyspark.ml.feature import SQLTransformer
 
 from control_plane import audit
+from control_plane.answered_view import audited
 from control_plane.events import RolloutStarted
 from control_plane.settings import Topics
 from control_plane.topics import LISTINGS, MARKER_GROUP, PREDICTIONS, ensure_topics
@@ -243,6 +244,11 @@ def test_each_request_is_answered_once_when_the_active_server_ends_under_load(fl
         until(lambda: answers.so_far()[-1]["epoch"] > leader.epoch, "a successor answers")
     found = assert_each_answered_once_and_in_order(load, answers)
     assert {one["epoch"] for one in found} == {leader.epoch, leader.epoch + 1}
+    counts, epochs = audited(fleet.kafka, lambda *_: None)
+    assert counts.broken == []
+    assert counts.requests == counts.answered >= load.sent, "all, those of the tests before too"
+    assert counts.repeated == 0
+    assert leader.epoch + 1 == max(epochs)
     until(lambda: not any(_runs(pid) for pid in leader.pids), "both processes of the dead are gone")
 
 

@@ -13,9 +13,9 @@ from pyspark.ml import PipelineModel
 from pyspark.ml.feature import SQLTransformer
 from pyspark.sql import functions as F
 
+from control_plane.prices import MAX_DEPTH, MAX_PRICE_BYTES, is_price
 from spark_apps.listings.samples import LISTING
 from spark_apps.serving.answers import answers
-from spark_apps.serving.prices import MAX_DEPTH, MAX_PRICE_BYTES, is_price
 from spark_apps.serving.requests import prices, requests
 
 if TYPE_CHECKING:

@@ -1,8 +1,8 @@
 """Which records of ``listings`` are managers' prices and need no answer, as Python decides it.
 
-The query decides the same with column expressions (``requests.py``); the ledger needs it in Python to
-tell an unanswered request from a price. The two must agree on every sequence of bytes: a property test
-holds them together, and the limits here are what makes agreement possible.
+Serving's query decides the same with column expressions (``spark_apps/serving/requests.py``); its ledger and
+the audit need it in Python, to tell an unanswered request from a price. The two must agree on every sequence
+of bytes: a property test holds them together, and the limits here are what makes agreement possible.
 """
 
 from __future__ import annotations
