@@ -4,26 +4,21 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import KafkaException
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 from control_plane.answered import Counts, PartitionAudit
 from control_plane.audit import LogUnavailableError
+from control_plane.topic_ranges import batches, ranges, reader
 from control_plane.topics import LISTINGS, PREDICTIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from confluent_kafka import Message
-
-_TIMEOUT_S = 30.0
-_BATCH = 5_000
+    from collections.abc import Callable
 
 _MEANING = {
     "requests": "records of listings that are no well-formed prices",
@@ -88,10 +83,10 @@ def audited(bootstrap_servers: str, told: Callable[[int, int], object]) -> tuple
     """
     counts, epochs = Counts(), set[int]()
     try:
-        with _reader(bootstrap_servers) as consumer:
-            asked = _ranges(consumer, LISTINGS)
+        with reader(bootstrap_servers) as consumer:
+            asked = ranges(consumer, LISTINGS)
             # Looked up later: all that is answered of the former is here, up to what is being answered now.
-            answers = _ranges(consumer, PREDICTIONS)
+            answers = ranges(consumer, PREDICTIONS)
             if len(asked) != len(answers):
                 raise LogUnavailableError(
                     f"{LISTINGS} has {len(asked)} partitions and {PREDICTIONS} has {len(answers)}: an answer "
@@ -100,11 +95,11 @@ def audited(bootstrap_servers: str, told: Callable[[int, int], object]) -> tuple
             total = sum(one.end - one.first for one in (*asked, *answers))
             for requests, replies in zip(asked, answers, strict=True):
                 audit = PartitionAudit(requests.partition, requests.first, requests.end)
-                for messages in _batches(consumer, requests):
+                for messages in batches(consumer, requests):
                     for message in messages:
                         audit.take_listing(message.offset() or 0, message.value())
                     told(len(messages), total)
-                for messages in _batches(consumer, replies):
+                for messages in batches(consumer, replies):
                     for message in messages:
                         audit.take_prediction(message.value())
                     told(len(messages), total)
@@ -113,65 +108,3 @@ def audited(bootstrap_servers: str, told: Callable[[int, int], object]) -> tuple
     except KafkaException as error:
         raise LogUnavailableError(f"{bootstrap_servers} cannot be read: {error.args[0].str()}") from error
     return counts, epochs
-
-
-@dataclass(frozen=True)
-class _Range:
-    """The records of a partition from ``first`` to before ``end``."""
-
-    topic: str
-    partition: int
-    first: int
-    end: int
-
-
-@contextmanager
-def _reader(bootstrap_servers: str) -> Iterator[Consumer]:
-    consumer = Consumer(
-        {
-            "bootstrap.servers": bootstrap_servers,
-            "group.id": "pipelines-audit",  # never joined: partitions are assigned by hand
-            "enable.auto.commit": False,
-            "auto.offset.reset": "error",
-            "enable.partition.eof": True,
-            "queued.max.messages.kbytes": 16_384,
-        }
-    )
-    try:
-        yield consumer
-    finally:
-        consumer.close()
-
-
-def _ranges(consumer: Consumer, topic: str) -> list[_Range]:
-    found = consumer.list_topics(topic, timeout=_TIMEOUT_S).topics[topic]
-    if found.error:
-        raise LogUnavailableError(f"there is no topic {topic}: is this the right Kafka?")
-    places = [TopicPartition(topic, number) for number in sorted(found.partitions)]
-    return [
-        _Range(topic, place.partition, *consumer.get_watermark_offsets(place, timeout=_TIMEOUT_S))
-        for place in places
-    ]
-
-
-def _batches(consumer: Consumer, wanted: _Range) -> Iterator[list[Message]]:
-    """Yield the records, some at a time."""
-    consumer.assign([TopicPartition(wanted.topic, wanted.partition, wanted.first)])
-    at = wanted.first
-    while at < wanted.end:
-        first = consumer.poll(_TIMEOUT_S)
-        if first is None:
-            raise LogUnavailableError(f"{wanted.topic} stopped answering before its end at {wanted.end}")
-        found = [message for message in (first, *consumer.consume(_BATCH, 0)) if not _is_end(message)]
-        yield [message for message in found if (message.offset() or 0) < wanted.end]
-        if not found:
-            return  # the last offsets are no records: marks of transactions
-        at = (found[-1].offset() or 0) + 1
-
-
-def _is_end(message: Message) -> bool:
-    if (error := message.error()) is None:
-        return False
-    if error.code() != KafkaError._PARTITION_EOF:
-        raise LogUnavailableError(f"{message.topic()} cannot be read: {error.str()}")
-    return True

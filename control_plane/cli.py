@@ -54,6 +54,8 @@ watch = typer.Typer(
     no_args_is_help=True, help="Publish what has landed in HDFS and MLflow and is not yet known."
 )
 app.add_typer(watch, name="watch")
+metrics = typer.Typer(no_args_is_help=True, help="The live errors.")
+app.add_typer(metrics, name="metrics")
 simulate = typer.Typer(
     no_args_is_help=True,
     help="Play the outside world of a running system: its source of batches, its clients.",
@@ -281,6 +283,31 @@ def status(as_json: AsJson = False) -> None:
     from control_plane import status_view
 
     status_view.run(_servers().kafka_bootstrap_servers, as_json=as_json)
+
+
+@metrics.command("verify")
+def metrics_verify(
+    horizon: Annotated[
+        float,
+        typer.Option(envvar="MONITORING_PRICE_HORIZON", help="Seconds from an answer to its price, at most."),
+    ] = 86_400,
+    lead: Annotated[
+        float,
+        typer.Option(envvar="MONITORING_PRICE_LEAD", help="Seconds from a price to its answer, at most."),
+    ] = 3_600,
+    grace: Annotated[float, typer.Option(help="Seconds that outcomes and windows may be on their way.")] = 60,
+    as_json: AsJson = False,
+) -> None:
+    """Compute the live errors anew from answers and prices, and compare; exit status 1 when they differ.
+
+    Example: pipelines metrics verify
+    """
+    from control_plane import recomputation_view
+
+    brokers = _servers().kafka_bootstrap_servers
+    raise typer.Exit(
+        recomputation_view.run(brokers, horizon=horizon, lead=lead, grace=grace, as_json=as_json)
+    )
 
 
 @app.command()

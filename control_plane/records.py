@@ -43,6 +43,24 @@ class Answer(msgspec.Struct, frozen=True):
         return round(self.requested_at.timestamp() * 1000)
 
 
+class Outcome(msgspec.Struct, frozen=True):
+    """A record of ``outcomes``: an answer's fields and what the car really got, ``actual`` (US dollars).
+
+    What the windows can do without may be missing.
+    """
+
+    request_id: str
+    price: Amount
+    actual: Amount
+    model_version: Version
+    low: Amount | None = None
+    high: Amount | None = None
+    members: dict[str, Amount | None] | None = None
+    partition: Number | None = None
+    offset: Number | None = None
+    epoch: Number | None = None
+
+
 class ErrorWindow(msgspec.Struct, frozen=True):
     """A record of ``metrics`` of the kind ``error``: one window of one model of one version.
 
@@ -68,6 +86,7 @@ class _Metric(msgspec.Struct):
 
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _ANSWERS = msgspec.json.Decoder(Answer)
+_OUTCOMES = msgspec.json.Decoder(Outcome)
 _METRICS = msgspec.json.Decoder(_Metric)
 _ERROR_WINDOWS = msgspec.json.Decoder(ErrorWindow)
 
@@ -78,6 +97,14 @@ def answer(value: bytes | None) -> Answer:
         return _ANSWERS.decode(value or b"")
     except _UNREADABLE as error:
         raise RecordError(f"not an answer: {error}") from None
+
+
+def outcome(value: bytes | None) -> Outcome:
+    """Read a record of ``outcomes``, or raise :class:`RecordError`."""
+    try:
+        return _OUTCOMES.decode(value or b"")
+    except _UNREADABLE as error:
+        raise RecordError(f"not an outcome: {error}") from None
 
 
 def error_window(value: bytes | None) -> ErrorWindow | None:

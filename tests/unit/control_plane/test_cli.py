@@ -26,6 +26,7 @@ COMMANDS = [
     "watch models",
     "watch all",
     "audit",
+    "metrics verify",
     "web",
     "status",
     "train",

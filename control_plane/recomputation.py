@@ -1,0 +1,219 @@
+"""The live errors once more, from the topics alone and without Spark: do outcomes and windows hold? Pure.
+
+The same words as in ``spark_apps/monitoring``, decided by other code: the first answer to a request and the
+first usable price of it make an outcome, when the price came within the horizon; an outcome counts in the
+window of its own record's time. Memory grows with what is read, some 300 bytes an outcome.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from control_plane import prices, records
+
+STACK = "stack"
+FIGURES = ("count", "rmse", "mae", "mape", "bias", "r2", "coverage")
+
+_MIN_DOLLARS, _MAX_DOLLARS = 0.01, 1e9
+_EQUAL = 1e-9
+_ANSWERED = ("price", "low", "high", "members", "model_version", "partition", "offset", "epoch")
+
+
+class Window(NamedTuple):
+    """Which window of errors: times in ms since 1970."""
+
+    start: int
+    end: int
+    model_version: int
+    model: str
+
+
+@dataclass
+class Verdict:
+    """What was compared and what differs, a sentence each; ``pending`` may come yet."""
+
+    outcomes: int = 0
+    windows: int = 0
+    pending: int = 0
+    unverifiable: int = 0
+    differences: list[str] = field(default_factory=list)
+
+
+class Recomputation:
+    """Takes the records of the topics, each partition's in order, and compares.
+
+    ``horizon`` and ``lead`` are how long after and before its answer a price may come, in seconds. ``now``
+    and ``grace`` (seconds) say which outcomes and windows need not be there yet.
+    """
+
+    def __init__(self, *, horizon: float, lead: float, now: float, grace: float) -> None:
+        self._horizon_ms, self._lead_ms = horizon * 1000, lead * 1000
+        self._settled_ms = (now - grace) * 1000
+        self._places: set[tuple[int, int]] = set()
+        self._answers: dict[str, tuple[records.Answer, int]] = {}
+        self._prices: dict[str, tuple[float, int]] = {}
+        self._outcomes: dict[str, tuple[records.Outcome, int]] = {}
+        self._outcomes_from_ms = 0
+        self._windows: dict[Window, records.ErrorWindow] = {}
+        self._republished: list[str] = []
+
+    def take_prediction(self, value: bytes | None, at_ms: int) -> None:
+        """Take a record of ``predictions``; what is no answer counts for nothing."""
+        try:
+            answer = records.answer(value)
+        except records.RecordError:
+            return
+        place = answer.partition, answer.offset
+        if place not in self._places:
+            self._places.add(place)
+            if answer.status == "predicted" and answer.request_id is not None and answer.price is not None:
+                self._answers.setdefault(answer.request_id, (answer, at_ms))
+
+    def take_listing(self, value: bytes | None, at_ms: int) -> None:
+        """Take a record of ``listings``; only prices matter."""
+        if prices.is_price(value):
+            price = json.loads(value or b"")
+            if _MIN_DOLLARS <= price["price"] <= _MAX_DOLLARS:
+                self._prices.setdefault(price["request_id"], (float(price["price"]), at_ms))
+
+    def take_outcome(self, value: bytes | None, at_ms: int) -> None:
+        """Take a record of ``outcomes``: the first of a request counts, a repeated batch writes it again."""
+        try:
+            outcome = records.outcome(value)
+        except records.RecordError:
+            return
+        if abs(outcome.price) <= _MAX_DOLLARS and _MIN_DOLLARS <= outcome.actual <= _MAX_DOLLARS:
+            self._outcomes.setdefault(outcome.request_id, (outcome, at_ms))
+
+    def take_metric(self, value: bytes | None) -> None:
+        """Take a record of ``metrics``; only windows of errors matter."""
+        try:
+            window = records.error_window(value)
+        except records.RecordError:
+            return
+        if window is not None:
+            known = self._windows.setdefault(_key(window), window)
+            if known != window:
+                self._republished.append(f"{_named(_key(window))} was published again with other content")
+
+    def outcomes_begin(self, at_ms: int) -> None:
+        """Say that outcomes before this moment are not in the topic any more."""
+        self._outcomes_from_ms = max(self._outcomes_from_ms, at_ms)
+
+    def verdict(self) -> Verdict:
+        """Compare what is there with what ought to be."""
+        found = Verdict(differences=list(self._republished))
+        self._compare_outcomes(found)
+        self._compare_windows(found)
+        return found
+
+    def _compare_outcomes(self, found: Verdict) -> None:
+        for request, (answer, answered_ms) in self._answers.items():
+            actual, came_ms = self._prices.get(request, (None, 0))
+            if actual is None or not -self._lead_ms <= came_ms - answered_ms <= self._horizon_ms:
+                continue
+            outcome, _ = self._outcomes.get(request, (None, 0))
+            if outcome is not None:
+                found.outcomes += 1
+                if wrong := _differing(outcome, answer, actual):
+                    found.differences.append(f"the outcome of {request} has another {', '.join(wrong)}")
+            elif max(answered_ms, came_ms) > self._settled_ms:
+                found.pending += 1
+            else:
+                found.differences.append(f"{request} has an answer and a price, and no outcome")
+
+    def _compare_windows(self, found: Verdict) -> None:
+        lengths = {key.end - key.start for key in self._windows}
+        newest = dict.fromkeys(lengths, 0)
+        for key in self._windows:
+            newest[key.end - key.start] = max(newest[key.end - key.start], key.end)
+        expected = self._expected(lengths)
+        for key, rows in expected.items():
+            if key in self._windows:
+                found.windows += 1
+                found.differences += _unequal(key, self._windows[key], rows)
+            elif key.end > min(newest[key.end - key.start], self._settled_ms):
+                found.pending += 1
+            elif key.start >= self._outcomes_from_ms:
+                found.differences.append(f"{_named(key)} is missing: {len(rows)} outcomes lie in it")
+        for key in self._windows.keys() - expected.keys():
+            if key.start < self._outcomes_from_ms:
+                found.unverifiable += 1
+            else:
+                found.differences.append(f"{_named(key)} was published, and no outcome lies in it")
+
+    def _expected(self, lengths: set[int]) -> dict[Window, list[tuple[float, float, bool | None]]]:
+        rows: defaultdict[Window, list[tuple[float, float, bool | None]]] = defaultdict(list)
+        for outcome, at_ms in self._outcomes.values():
+            for length in lengths:
+                start = at_ms - at_ms % length
+                where = (start, start + length, outcome.model_version)
+                for model, predicted, covered in _predictions(outcome):
+                    rows[Window(*where, model)].append((predicted, outcome.actual, covered))
+        return rows
+
+
+def _predictions(outcome: records.Outcome) -> list[tuple[str, float, bool | None]]:
+    covered = None
+    if outcome.low is not None and outcome.high is not None:
+        covered = outcome.low <= outcome.actual <= outcome.high
+    members = (outcome.members or {}).items()
+    return [
+        (STACK, outcome.price, covered),
+        *((name, price, None) for name, price in members if price is not None and abs(price) <= _MAX_DOLLARS),
+    ]
+
+
+def _differing(outcome: records.Outcome, answer: records.Answer, actual: float) -> list[str]:
+    wrong = [name for name in _ANSWERED if getattr(outcome, name) != getattr(answer, name)]
+    return wrong + (["actual"] if outcome.actual != actual else [])
+
+
+def _unequal(
+    key: Window, window: records.ErrorWindow, rows: list[tuple[float, float, bool | None]]
+) -> list[str]:
+    ought = errors(rows)
+    return [
+        f"{_named(key)}: {name} is {getattr(window, name)}, and ought to be {ought[name]}"
+        for name in FIGURES
+        if not _same(getattr(window, name), ought[name])
+    ]
+
+
+def _same(one: float | None, other: float | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return math.isclose(one, other, rel_tol=_EQUAL, abs_tol=_EQUAL)
+
+
+def errors(rows: list[tuple[float, float, bool | None]]) -> dict[str, float | None]:
+    """Return the figures of rows of (predicted, actual, whether the interval held it or None)."""
+    predicted, actual = np.array([row[0] for row in rows]), np.array([row[1] for row in rows])
+    error = predicted - actual
+    spread = float(np.sum((actual - actual.mean()) ** 2))
+    known = [row[2] for row in rows if row[2] is not None]
+    return {
+        "count": len(rows),
+        "rmse": math.sqrt(np.mean(error**2)),
+        "mae": float(np.mean(np.abs(error))),
+        "mape": float(np.mean(np.abs(error) / actual)),
+        "bias": float(np.mean(error)),
+        "r2": 1 - float(np.sum(error**2)) / spread if actual.min() < actual.max() else None,
+        "coverage": sum(known) / len(known) if known else None,
+    }
+
+
+def _key(window: records.ErrorWindow) -> Window:
+    start, end = (round(at.timestamp() * 1000) for at in (window.window_start, window.window_end))
+    return Window(start, end, window.model_version, window.model)
+
+
+def _named(key: Window) -> str:
+    moment = np.datetime64(key.end, "ms")
+    return f"the window of {key.model} of model version {key.model_version} that ended at {moment}Z"
