@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _REMEDIES = {
     "LogUnavailableError": "Is Kafka up, and KAFKA_BOOTSTRAP_SERVERS what `pipelines up` printed?",
     "RegistryUnavailableError": "Is MLflow up, and MLFLOW_TRACKING_URI what `pipelines up` printed?",
+    "UnansweredError": "Is a model being served? `pipelines status` says so.",
     "StorageUnavailableError": "Is HDFS up, and HDFS_URL what `pipelines up` printed?",
 }
 
@@ -338,6 +339,25 @@ def train(
 
     asked = request(_servers().kafka_bootstrap_servers, batch, accept_profile=accept_profile)
     typer.echo(f"asked for a training on batch {asked.batch}; see how it goes: pipelines audit --follow")
+
+
+@app.command()
+def predict(
+    file: Annotated[
+        Path,
+        typer.Argument(help="Listings: a JSON object, one a line, or CSV; - is standard input."),
+    ] = Path("-"),
+    patience: Annotated[float, typer.Option(min=1, help="Seconds without an answer to give up after.")] = 30,
+    as_json: AsJson = False,
+) -> None:
+    """Price listings through the running system; exit status 1 when one of them got no price.
+
+    Example: echo '{"make_name": "Honda", "model_name": "Civic", "year": 2017}' | pipelines predict
+    """
+    from control_plane import predict_view
+
+    brokers = _servers().kafka_bootstrap_servers
+    raise typer.Exit(predict_view.run(brokers, file, patience_s=patience, as_json=as_json))
 
 
 @app.command()

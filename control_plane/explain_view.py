@@ -12,7 +12,8 @@ import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from control_plane.explaining import ExplainError, explainer, one_listing, version_to_explain
+from control_plane.explaining import explainer, version_to_explain
+from control_plane.listing_files import one_listing, read
 from control_plane.registry import MODEL, Registry
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ Line = tuple[str, str, str, str]
 
 def run(servers: Servers, file: Path, version: int | None, *, as_json: bool) -> None:
     """Explain the listing in ``file`` ("-": standard input) and print it: JSON, a table, or plain lines."""
-    listing = one_listing(*_read(file))
+    listing = one_listing(*read(file))
     chosen = version_to_explain(Registry(servers.mlflow_tracking_uri), version)
     with _working(f"explaining by model version {chosen}"), explainer(servers, MODEL, chosen) as process:
         explanation = process.explain(listing)
@@ -43,20 +44,6 @@ def run(servers: Servers, file: Path, version: int | None, *, as_json: bool) -> 
         Console().print(table(explanation))
     else:
         sys.stdout.writelines(f"{'  '.join(row)}\n" for row in rows(explanation))
-
-
-def _read(file: Path) -> tuple[str, str]:
-    """Return what the file says, and its name."""
-    try:
-        if str(file) == "-":
-            if sys.stdin.isatty():
-                sys.stderr.write("a listing as JSON or CSV, then Ctrl-D:\n")
-            return sys.stdin.buffer.read().decode(), "standard input"
-        return file.read_text("utf-8"), str(file)
-    except OSError as error:
-        raise ExplainError(f"{file} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ExplainError(f"{file} is not a text in UTF-8") from None
 
 
 @contextmanager

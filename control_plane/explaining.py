@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
 import subprocess
@@ -25,45 +23,11 @@ if TYPE_CHECKING:
     from control_plane.registry import Registry
     from control_plane.settings import Servers
 
-# Without these serving rejects a listing; it is said at once rather than after Spark has started.
-REQUIRED = ("make_name", "model_name", "year")
 _STOP_S = 20.0
 
 
 class ExplainError(RuntimeError):
     """There is no explanation; the message says why, and what helps."""
-
-
-def one_listing(text: str, source: str) -> str:
-    """Return the listing in ``text``, which came from ``source``, as a JSON object on one line.
-
-    It is a JSON object or CSV with a header and one row. JSON stays as it is written but for its line breaks:
-    1e3 and 1000.0 are not the same text, and a text is what the model reads.
-    """
-    text = text.removeprefix("\ufeff")
-    if not text.lstrip().startswith("{"):
-        text = json.dumps(_csv_row(text, source))
-    try:
-        listing: dict[str, Any] = json.loads(text)
-    except ValueError as error:
-        raise ExplainError(f"{source} is not JSON: {error}") from None
-    if missing := [name for name in REQUIRED if listing.get(name) in (None, "")]:
-        raise ExplainError(f"{source} gets no price: required columns missing: {', '.join(missing)}")
-    return text.replace("\r", " ").replace("\n", " ")
-
-
-def _csv_row(text: str, source: str) -> dict[str, str]:
-    rows = [row for row in csv.reader(io.StringIO(text, newline="")) if row]
-    if not rows or "make_name" not in rows[0]:
-        raise ExplainError(
-            f"{source} is neither a JSON object nor CSV with the header of listings (make_name, …)"
-        )
-    header, *listings = rows
-    if len(listings) != 1:
-        raise ExplainError(f"{source} holds {len(listings)} listings: give one")
-    if len(listings[0]) != len(header):
-        raise ExplainError(f"{source} has {len(listings[0])} fields under a header of {len(header)}")
-    return dict(zip(header, listings[0], strict=True))
 
 
 def version_to_explain(registry: Registry, asked: int | None) -> int:

@@ -14,7 +14,7 @@ import msgspec
 from confluent_kafka import Producer
 
 from control_plane import topics
-from control_plane.explaining import REQUIRED
+from control_plane.listing_files import REQUIRED
 from control_plane.web.counts import client
 
 if TYPE_CHECKING:

@@ -25,6 +25,7 @@ from pyspark.ml.feature import SQLTransformer
 from control_plane import audit
 from control_plane.answered_view import audited
 from control_plane.events import RolloutStarted
+from control_plane.predicting import predicted
 from control_plane.settings import Topics
 from control_plane.topics import LISTINGS, MARKER_GROUP, PREDICTIONS, ensure_topics
 from spark_apps.listings.samples import LISTING
@@ -291,6 +292,18 @@ def test_a_rollout_hands_over_to_the_new_version_without_a_lost_or_second_answer
     assert {(one["model_version"], one["price"]) for one in found} == {(old, 10_000.0), (new, 20_000.0)}
     fleet.ready()
     assert {one.model_version for one in fleet.servers("active", "standby")} == {new}
+
+
+@pytest.mark.timeout(600)
+def test_listings_are_priced_in_the_order_in_which_they_were_asked_for(fleet):
+    fleet.ready()
+    asked = [json.dumps(LISTING | {"mileage": "far"} if number % 3 else LISTING) for number in range(30)]
+    found = list(predicted(fleet.kafka, [*asked, "{}"], patience_s=PATIENCE_S))
+    assert [number for number, _ in found] == list(range(31))
+    *answers, last = [answer for _, answer in found]
+    assert [answer.reason is None for answer in answers] == [number % 3 == 0 for number in range(30)]
+    assert {answer.status for answer in answers} == {"predicted"}
+    assert last.status == "rejected"
 
 
 @pytest.mark.timeout(600)

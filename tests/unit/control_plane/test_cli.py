@@ -30,6 +30,7 @@ COMMANDS = [
     "web",
     "status",
     "train",
+    "predict",
     "explain",
     "exporter",
 ]

@@ -1,54 +1,13 @@
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 
 import pytest
 
 from control_plane import explain_view
-from control_plane.explaining import REQUIRED, ExplainError, one_listing, version_to_explain
+from control_plane.explaining import ExplainError, version_to_explain
 from control_plane.explanations import Explanation, Moved
 from control_plane.registry import ModelVersion
-from spark_apps.listings.schema import REQUIRED_COLUMNS
-
-
-class TestListing:
-    def test_json_stays_as_it_is_written_but_on_one_line(self):
-        text = (
-            '{"make_name": "Ford", "model_name": "F-150",\r\n "year": 2019, "mileage": 1e3, "width": 9.0}\n'
-        )
-        assert one_listing(text, "x") == text.replace("\r", " ").replace("\n", " ")
-
-    def test_a_row_of_csv_is_taken_by_its_header(self):
-        text = '\ufeffmake_name,description,model_name,year\n"Ford","says ""new"", and\nmore",F-150,2019\n'
-        assert json.loads(one_listing(text, "x")) == {
-            "make_name": "Ford",
-            "description": 'says "new", and\nmore',
-            "model_name": "F-150",
-            "year": "2019",
-        }
-
-    @pytest.mark.parametrize(
-        ("text", "reason"),
-        [
-            ('{"make_name": ', "listing.json is not JSON: Expecting value"),
-            ("", "listing.json is neither a JSON object nor CSV with the header of listings"),
-            ("[1]", "listing.json is neither a JSON object nor CSV with the header of listings"),
-            ("make_name,year\n", "listing.json holds 0 listings: give one"),
-            ("make_name,year\na,1\nb,2\n", "listing.json holds 2 listings: give one"),
-            ("make_name,year\na\n", "listing.json has 1 fields under a header of 2"),
-            (
-                '{"make_name": "Ford", "year": null}',
-                "listing.json gets no price: required columns missing: model_name, year",
-            ),
-        ],
-    )
-    def test_anything_else_is_refused_in_one_sentence(self, text, reason):
-        with pytest.raises(ExplainError, match=reason):
-            one_listing(text, "listing.json")
-
-    def test_the_required_columns_are_those_of_serving(self):
-        assert REQUIRED == REQUIRED_COLUMNS
 
 
 @dataclass
