@@ -2,7 +2,7 @@
 
 The same words as in ``spark_apps/monitoring``, decided by other code: the first answer to a request and the
 first usable price of it make an outcome, when the price came within the horizon; an outcome counts in the
-window of its own record's time. Memory grows with what is read, some 300 bytes an outcome.
+window of its own record's time. Memory grows with the answers, prices and outcomes that are read.
 """
 
 from __future__ import annotations

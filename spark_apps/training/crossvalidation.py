@@ -187,7 +187,7 @@ def cross_validate(
 ) -> list[Validated]:
     """Fit every setting of every member on every fold, unless it is ``kept``.
 
-    Fold by fold, so that no more than two have vectors at a time.
+    Fold by fold, so that as a rule no more than two have vectors at a time.
     """
     points = [(member, params) for member in members for params in member.grid]
     left = {fold.number: len(points) for fold in folds}

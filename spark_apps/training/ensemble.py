@@ -57,7 +57,7 @@ class Ensemble:
     """What came of a training: the model, the members' fitted stages by name, and how all that was chosen.
 
     ``real`` (rows) and ``prices`` (rows by members) are dollars of rows when they were held out;
-    ``background`` is what listings are explained against; ``tree_features`` are their names, in order.
+    ``background`` is what listings are explained against, ``tree_features`` names what the trees see.
     """
 
     model: PipelineModel

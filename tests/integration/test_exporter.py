@@ -30,6 +30,7 @@ from control_plane.sandbox.machine import choose_ports
 from control_plane.sandbox.processes import ManagedProcess
 from control_plane.settings import Servers, Topics
 from control_plane.topics import LISTINGS, MARKER_GROUP, METRICS, OUTCOMES, PREDICTIONS, ensure_topics
+from tests.unit.exporter import records
 from tests.unit.observability.files import PROMETHEUS, alerts, queries, rules, selectors
 
 if TYPE_CHECKING:
@@ -112,23 +113,13 @@ class World:
         )
 
     def answer(self, request: Message, version: int, status: str = "predicted") -> None:
-        predicted = status == "predicted"
-        answer = {
+        offset, partition = request.offset() or 0, request.partition() or 0
+        answer = json.loads(records.answer(offset, version=version, status=status, partition=partition)) | {
             "request_id": (request.key() or b"").decode(),
-            "status": status,
-            "price": 15_990.0 if predicted else None,
-            "low": 14_000.0 if predicted else None,
-            "high": 18_000.0 if predicted else None,
-            "members": {"linear_svm": 15_000.0} if predicted else None,
-            "model_version": version,
-            "reason": None if predicted else "make_name is missing",
-            "partition": request.partition(),
-            "offset": request.offset(),
-            "epoch": 2,
             "requested_at": iso(datetime.fromtimestamp(request.timestamp()[1] / 1000, UTC)),
         }
         self.write(PREDICTIONS, answer["request_id"], answer)
-        if predicted:
+        if status == "predicted":
             priced = {"actual": 15_000.0, "priced_at": iso(datetime.now(UTC))}
             self.write(OUTCOMES, answer["request_id"], answer | priced)
 

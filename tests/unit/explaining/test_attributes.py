@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from spark_apps.explaining.attributes import Lineage, attribute, origins
@@ -84,3 +87,34 @@ def test_the_numbers_of_a_vector_are_traced_through_its_stages(tmp_path) -> None
 
     assert lineage.attributes("plane_features", {"one_hot_make": 3}) == ["mileage", *["make_name"] * 3]
     assert lineage.columns()["make_name"] == ("make_name",)
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+def test_a_number_that_is_looked_up_by_a_label_is_of_the_labels_category(tmp_path, transposed) -> None:
+    def stage(kind: str, **params) -> Stage:
+        return Stage(kind, params, {}, tmp_path)
+
+    # Two labels of a make, then three of a fuel; two numbers of the fuel and one of the make.
+    weights = np.array([[0, 0, 0.5], [0, 0, 0], [0, 8, 0], [-0.2, 0, 0], [0, 8, 0]])
+    matrix = {
+        "numRows": 5,
+        "numCols": 3,
+        "values": weights.ravel("C" if transposed else "F").tolist(),
+        "isTransposed": transposed,
+    }
+    (tmp_path / "data").mkdir()
+    pq.write_table(pa.Table.from_pylist([{"pc": matrix}]), tmp_path / "data" / "part-0.parquet")
+    sql = "SELECT *, make_name AS category_make, fuel_type AS category_fuel FROM (SELECT * FROM __THIS__)"
+    one_hots = ["one_hot_make", "one_hot_fuel"]
+    lineage = Lineage.of(
+        [
+            stage("SQLTransformer", statement=sql),
+            stage("OneHotEncoderModel", inputCols=["category_make", "category_fuel"], outputCols=one_hots),
+            stage("VectorAssembler", inputCols=one_hots, outputCol="one_hots"),
+            stage("PCAModel", inputCol="one_hots", outputCol="embedded"),
+        ]
+    )
+
+    found = lineage.attributes("embedded", {"one_hot_make": 2, "one_hot_fuel": 3})
+
+    assert found == ["fuel_type", "fuel_type", "make_name"]
