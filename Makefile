@@ -130,6 +130,10 @@ bench-training: setup $(BENCH)/packages ## Time a training against XGBoost and L
 bench-training-growth: setup ## Time trainings on more and more rows (ROWS=100000,300000,1000000,3000000)
 	@$(BIN)/python -m tests.benchmarks.training growth $(BENCH_FLAGS)
 
+.PHONY: bench-serving
+bench-serving: setup ## Time answers at 50, 200 and 1,000 requests/s and the drain of a backlog, beside a bare relay
+	@$(BIN)/python -m tests.benchmarks.serving
+
 $(BENCH)/packages: $(BENCH_LOCK) $(STAMPS)/uv
 	@echo "Installing the Python packages of $(BENCH_LOCK)" >&2
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(BENCH)

@@ -164,6 +164,27 @@ _CRAWLED = 2020.7
 
 
 @dataclass(frozen=True)
+class Kept:
+    """Which labels of a column get an index: the ``at_most`` most frequent seen in ``at_least`` rows."""
+
+    at_least: int
+    at_most: int
+
+
+def kept_labels(*, categories: Kept, models: Kept, variants: Kept) -> dict[str, Kept]:
+    """Return the rule of each text column; ``models`` is for makes and models.
+
+    A make or model of which there is one car says more of its price than anything else: without a label of
+    its own a supercar costs what the average car does.
+    """
+    return (
+        dict.fromkeys(CATEGORY_COLUMNS, categories)
+        | {"category_make": models, "category_model": models}
+        | dict.fromkeys(VARIANT_COLUMNS, variants)
+    )
+
+
+@dataclass(frozen=True)
 class Labels:
     """What is fitted for the texts: by column, the labels that get an index of their own, in order."""
 
@@ -205,20 +226,21 @@ def newest_listing(clean: DataFrame) -> float:
     return float(found[0]) if found and found[0] is not None else _CRAWLED
 
 
-def label_counts(features: DataFrame, by: str, at_least: int) -> Counter[tuple[int, str, str]]:
-    """Count (part, column, label) in one job for all folds, of labels that ``at_least`` rows have in all.
+def label_counts(features: DataFrame, by: str, kept: Mapping[str, Kept]) -> Counter[tuple[int, str, str]]:
+    """Count (part, column, label) in one job for all folds, of labels that enough rows have in all.
 
     Needs: the text columns of :func:`feature_columns`, and ``by`` (int), the part a row belongs to.
     """
     pairs = ", ".join(f"struct('{column}' AS name, {column} AS label)" for column in TEXT_COLUMNS)
     everywhere = F.sum("count").over(Window.partitionBy("name", "label"))
+    enough = F.create_map(*(F.lit(part) for name, rule in kept.items() for part in (name, rule.at_least)))
     counts = (
         features.select(F.col(by).alias("part"), F.explode(F.expr(f"array({pairs})")).alias("pair"))
         .where(F.col("pair.label").isNotNull() & ~F.col("pair.label").contains(SEPARATOR))
         .groupBy("part", "pair.name", "pair.label")
         .count()
         .withColumn("everywhere", everywhere)
-        .where(F.col("everywhere") >= at_least)
+        .where(F.col("everywhere") >= enough[F.col("name")])
         .select("part", "name", "label", "count")
         .toArrow()
     )
@@ -226,21 +248,11 @@ def label_counts(features: DataFrame, by: str, at_least: int) -> Counter[tuple[i
     return Counter(dict(zip(zip(parts, names, labels, strict=True), found, strict=True)))
 
 
-@dataclass(frozen=True)
-class Kept:
-    """Which labels of a column get an index: the ``at_most`` most frequent seen in ``at_least`` rows."""
-
-    at_least: int
-    at_most: int
-
-
-def fit_labels(counts: Mapping[tuple[str, str], int], *, categories: Kept, variants: Kept) -> Labels:
+def fit_labels(counts: Mapping[tuple[str, str], int], kept: Mapping[str, Kept]) -> Labels:
     """Keep the frequent labels by their counts of (column, label), the most frequent first.
 
-    The rest shares one index: rare values teach a tree only noise, and every label of a split is kept in
-    the model.
+    ``kept`` has the rule of each text column; the labels that are not kept share one index.
     """
-    kept = dict.fromkeys(CATEGORY_COLUMNS, categories) | dict.fromkeys(VARIANT_COLUMNS, variants)
     labels: dict[str, list[str]] = {column: [] for column in kept}
     for (column, label), count in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
         if count >= kept[column].at_least and len(labels[column]) < kept[column].at_most:

@@ -9,12 +9,10 @@ from pyspark.ml.functions import vector_to_array
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from spark_apps.jvm import floats, jvm, string_array, texts
+from spark_apps.jvm import floats, jvm, texts
 from spark_apps.training.trees import Node, gbt_model, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from pyspark.ml.regression import GBTRegressionModel
 
 _ARRAY = "xgboost_features"
@@ -22,13 +20,12 @@ _ARRAY = "xgboost_features"
 
 @dataclass(frozen=True)
 class XGBoost:
-    """What XGBoost is told; ``arities`` says of each feature how many categories it has (-1: a number).
+    """What XGBoost is told.
 
     Its label should be near 0: it adds its trees' answers up in float32, and the farther the sum is from 0,
     the more is rounded away of each.
     """
 
-    arities: tuple[int, ...]
     rounds: int
     depth: int
     leaves: int
@@ -58,7 +55,7 @@ class XGBoost:
         model = estimator.train(_with_array(train, features)._jdf)
         best = model.nativeBooster().getAttrs().get("best_iteration")
         rounds = int(best.get()) + 1 if best.isDefined() else self.rounds
-        return XGBoostFit(model, self.arities, rounds)
+        return XGBoostFit(model, rounds)
 
     def _estimator(self, label: str, weight: str) -> Any:
         estimator = jvm().ml.dmlc.xgboost4j.scala.spark.XGBoostRegressor()
@@ -68,7 +65,6 @@ class XGBoost:
         estimator.setEta(self.learning_rate).setMinChildWeight(float(self.min_child_weight))
         estimator.setSubsample(self.subsample).setColsampleBytree(self.columns_a_tree).setLambda(self.l2)
         estimator.setBaseScore(0.0)
-        estimator.setFeatureTypes(string_array(["q" if arity < 0 else "c" for arity in self.arities]))
         estimator.setLabelCol(label)
         estimator.setWeightCol(weight)
         estimator.setFeaturesCol(_ARRAY)
@@ -138,7 +134,6 @@ class XGBoostFit:
     """
 
     model: Any
-    arities: Sequence[int]
     rounds: int
 
     def transform(self, df: DataFrame, features: str, to: str) -> DataFrame:
@@ -159,9 +154,11 @@ class XGBoostFit:
     def trees(self) -> list[list[Node]]:
         """Return the trees, whose answers add up."""
         dumps = texts(self.model.nativeBooster().getModelDump("", True, "json"))
-        return [parse(dump, self.arities) for dump in dumps]
+        return [parse(dump) for dump in dumps]
 
     def native(self, folder: str) -> GBTRegressionModel:
         """Return Spark's own model of the same trees, by way of ``folder``."""
         spark = SparkSession.active()
-        return gbt_model(spark, self.trees(), features=len(self.arities), folder=folder)
+        return gbt_model(
+            spark, self.trees(), features=int(self.model.nativeBooster().getNumFeature()), folder=folder
+        )

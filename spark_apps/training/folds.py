@@ -19,6 +19,7 @@ from spark_apps.listings.features import (
     cleaned,
     feature_columns,
     fit_labels,
+    kept_labels,
     label_counts,
     newest_listing,
 )
@@ -70,9 +71,12 @@ def prepare(train: DataFrame, rows: int, settings: TrainingSettings) -> Prepared
     today = newest_listing(clean)
     partitions = max(1, rows // _ROWS_A_PARTITION)
     numbers = _cached_numbers(clean, today, partitions)
-    categories = Kept(settings.label_rows, settings.labels)
-    variants = Kept(settings.variant_rows, settings.variants)
-    counts = label_counts(numbers, "fold", min(categories.at_least, variants.at_least))
+    kept = kept_labels(
+        categories=Kept(settings.label_rows, settings.labels),
+        models=Kept(settings.model_rows, settings.models),
+        variants=Kept(settings.variant_rows, settings.variants),
+    )
+    counts = label_counts(numbers, "fold", kept)
     prices = numbers.select("fold", "row", "label").toArrow()
 
     def vectors(left_out: int) -> Vectors:
@@ -80,7 +84,7 @@ def prepare(train: DataFrame, rows: int, settings: TrainingSettings) -> Prepared
         for (part, column, label), count in counts.items():
             if part != left_out:
                 seen[column, label] += count
-        labels = fit_labels(seen, categories=categories, variants=variants)
+        labels = fit_labels(seen, kept)
         encoding = encode(numbers.where(F.col("fold") != left_out), labels, LOG_LABEL)
         return Vectors(_cached_vectors(numbers, encoding), encoding)
 

@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 
 from spark_apps.training.boosting import SparkTrees, XGBoost
 from spark_apps.training.planes import plane
-from spark_apps.training.preparation import PLANE_FEATURES, TREE_FEATURES, tree_arities
+from spark_apps.training.preparation import PLANE_FEATURES, TREE_FEATURES
 from spark_apps.training.svm import LinearSVR
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ LOG_LABEL = "log_label"
 STOPPING = "stopping"
 
 _RIDGE, _TREES, _RESIDUAL, _WEIGHT = "ridge_part", "trees_part", "residual", "row_weight"
-_PRIOR_ROWS = 60.0  # trees find what a ridge drawn too far leaves, but not what one drawn too little made up
+_PRIOR_ROWS = 2.0
 _USUAL_PRICE = 20_000  # dollars; a row of this price has the weight 1
 
 # A car costs between 7 dollars and 5 million: no garbage in makes an infinite price.
@@ -112,7 +112,7 @@ class LinearRegressionMember:
     """Ridge regression, solved in one pass."""
 
     name: str = "linear_regression"
-    grid: tuple[Params, ...] = ({"prior_rows": 6.0}, {"prior_rows": 0.6}, {"prior_rows": 60.0})
+    grid: tuple[Params, ...] = ({"prior_rows": 2.0}, {"prior_rows": 0.4}, {"prior_rows": 10.0})
 
     def fit(self, train: DataFrame, encoding: Encoding, params: Params) -> Fit:  # noqa: ARG002
         """Fit with ``prior_rows``: as if by so many rows more a category is drawn to the mean."""
@@ -215,14 +215,14 @@ class XGBoostMember:
 
     def fit(self, train: DataFrame, encoding: Encoding, params: Params) -> Fit:
         """Fit ``leaves`` a tree, ``learning_rate`` and ``l2``, for ``rounds`` or until stopped early."""
-        settings = self.settings(params, tree_arities(encoding))
+        settings = self.settings(params)
         ridge = _ridge(encoding, _PRIOR_ROWS, _RIDGE)
         rows, stopping = _with_residual(train, ridge), F.col(STOPPING)
         parts = (rows, None) if "rounds" in params else (rows.where(~stopping), rows.where(stopping))
         trees = settings.fit(*parts, label=_RESIDUAL, weight=_WEIGHT, features=TREE_FEATURES)
         return BoostingFit(self.name, ridge, trees)
 
-    def settings(self, params: Params, arities: tuple[int, ...]) -> XGBoost:
+    def settings(self, params: Params) -> XGBoost:
         """Return what XGBoost is told; with ``rounds`` given it is the last fit, on all rows.
 
         Fits of a validation run beside each other: a second worker in one would only talk to the first.
@@ -230,7 +230,6 @@ class XGBoostMember:
         leaves = int(params["leaves"])
         most = min(self.rounds, self.nodes // (2 * leaves))
         return XGBoost(
-            arities=arities,
             rounds=min(int(params.get("rounds", most)), most),
             depth=12,
             leaves=leaves,
@@ -260,8 +259,7 @@ class SparkBoostingMember:
             weightCol=_WEIGHT,
             maxDepth=int(params["depth"]),
             maxIter=int(params["rounds"]),
-            # a split over categories needs a bin for each of them
-            maxBins=max(64, *tree_arities(encoding)),
+            maxBins=64,
             stepSize=0.15,
             subsamplingRate=0.8,
             seed=0,

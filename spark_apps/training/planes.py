@@ -31,29 +31,37 @@ class NormalEquations:
     """The sums of which every ridge regression on the same rows and features is solved.
 
     ``gram`` (features by features), ``moments`` (features) and ``means`` (features) are of features and label
-    less their means; ``label_mean`` is that of the label.
+    less their means; ``label_mean`` is that of the label. ``priors`` (features) says how much more or less
+    than others each is drawn to the mean.
     """
 
     gram: np.ndarray[Any, Any]
     moments: np.ndarray[Any, Any]
     means: np.ndarray[Any, Any]
     label_mean: float
+    priors: np.ndarray[Any, Any]
 
     def first(self, features: int) -> NormalEquations:
         """Return the equations of the first features alone."""
         return NormalEquations(
-            self.gram[:features, :features], self.moments[:features], self.means[:features], self.label_mean
+            self.gram[:features, :features],
+            self.moments[:features],
+            self.means[:features],
+            self.label_mean,
+            self.priors[:features],
         )
 
     def ridge(self, prior_rows: float) -> tuple[np.ndarray[Any, Any], float]:
-        """Return coefficients and intercept; a category is drawn to the mean as if by so many rows more."""
+        """Return coefficients and intercept, drawn to the mean as if by so many rows times ``priors``."""
         penalised = self.gram.copy()
-        penalised[np.diag_indices_from(penalised)] += prior_rows
+        penalised[np.diag_indices_from(penalised)] += prior_rows * self.priors
         coefficients = np.linalg.solve(penalised, self.moments)
         return coefficients, self.label_mean - float(coefficients @ self.means)
 
 
-def normal_equations(rows: DataFrame, features: Sequence[str], label: str) -> NormalEquations:
+def normal_equations(
+    rows: DataFrame, features: Sequence[str], label: str, priors: np.ndarray[Any, Any]
+) -> NormalEquations:
     """Sum up, in one pass, over ``features`` (columns of numbers and vectors) and ``label``."""
     assembler = VectorAssembler(inputCols=[*features, _ONE, label], outputCol=_ALL, handleInvalid="keep")
     vectors = assembler.transform(rows.withColumn(_ONE, F.lit(1.0))).select(_ALL)
@@ -66,6 +74,7 @@ def normal_equations(rows: DataFrame, features: Sequence[str], label: str) -> No
         moments=labels[:-2] - count * means * label_mean,
         means=means,
         label_mean=label_mean,
+        priors=priors,
     )
 
 

@@ -14,6 +14,7 @@ from pyspark.ml.feature import (
     SQLTransformer,
     StandardScalerModel,
     VectorAssembler,
+    VectorSlicer,
 )
 
 from spark_apps.jvm import jvm
@@ -27,7 +28,15 @@ from spark_apps.listings.features import (
     Labels,
     statement,
 )
-from spark_apps.training.embedding import INTERACTIONS, NARROW, Embedding, embed, one_hot_widths
+from spark_apps.training.embedding import (
+    INTERACTIONS,
+    NARROW,
+    Embedding,
+    embed,
+    one_hot_widths,
+    priors,
+    slope_widths,
+)
 from spark_apps.training.planes import NormalEquations, normal_equations
 
 if TYPE_CHECKING:
@@ -84,16 +93,11 @@ def plane_size(labels: Labels) -> int:
     return len(NUMBERS) + sum(one_hot_widths(labels))
 
 
-def tree_arities(encoding: Encoding) -> tuple[int, ...]:
-    """Say of each of the tree features how many categories it has; -1 for a number."""
-    numbers = (-1 for _ in (*NUMBER_COLUMNS, *RANK_COLUMNS))
-    arities = dict(zip(CATEGORIES, encoding.labels.arities, strict=True))
-    return (*numbers, *encoding.embedding.arities, *(arities[name] for name in NARROW))
-
-
 def tree_feature_names(encoding: Encoding) -> tuple[str, ...]:
-    """Return the names of the tree features, in order; groups of labels share one."""
-    return (*NUMBERS, *RANK_COLUMNS, *encoding.embedding.names, *NARROW)
+    """Return the names of the tree features, in order; the places of a one-hot vector share one."""
+    widths = dict(zip(CATEGORIES, one_hot_widths(encoding.labels), strict=True))
+    narrow = (name for name in NARROW for _ in range(widths[name]))
+    return (*NUMBERS, *RANK_COLUMNS, *encoding.embedding.names, *narrow)
 
 
 def encode(rows: DataFrame, labels: Labels, label: str) -> Encoding:
@@ -101,9 +105,11 @@ def encode(rows: DataFrame, labels: Labels, label: str) -> Encoding:
 
     Needs: ``numbers``, the interacting numbers, the texts, and ``label`` (the logarithm of the price).
     """
-    stages = [*plane_stages(labels), *interaction_stages()]
-    features = (NUMBERS_VECTOR, ONE_HOTS, *(stage.getOutputCol() for stage in interaction_stages()))
-    equations = normal_equations(PipelineModel(stages).transform(rows), features, label)
+    stages = [*plane_stages(labels), *interaction_stages(labels)]
+    features = (NUMBERS_VECTOR, ONE_HOTS, *(f"{category}_by_{number}" for category, number in INTERACTIONS))
+    equations = normal_equations(
+        PipelineModel(stages).transform(rows), features, label, priors(labels, numbers=len(NUMBERS))
+    )
     return Encoding(labels, embed(labels, equations, numbers=len(NUMBERS)), equations)
 
 
@@ -122,24 +128,27 @@ def plane_stages(labels: Labels) -> list[Transformer]:
     ]
 
 
-def interaction_stages() -> list[Interaction]:
+def interaction_stages(labels: Labels) -> list[Transformer]:
     """Return the stages that add what the embedding is learned from, and no model keeps."""
-    return [
-        Interaction(
-            inputCols=[f"one_hot_{category}", f"number_{number}"], outputCol=f"{category}_by_{number}"
-        )
-        for category, number in INTERACTIONS
-    ]
+    stages: list[Transformer] = []
+    for (category, number), width in zip(INTERACTIONS, slope_widths(labels), strict=True):
+        name = f"{category}_by_{number}"
+        frequent = f"frequent_{name}"
+        stages += [
+            VectorSlicer(inputCol=f"one_hot_{category}", outputCol=frequent, indices=list(range(width))),
+            Interaction(inputCols=[frequent, f"number_{number}"], outputCol=name),
+        ]
+    return stages
 
 
 def vector_stages(encoding: Encoding) -> list[Transformer]:
     """Return the stages from ``numbers`` and the texts to the two vectors."""
-    narrow = (f"index_{name}" for name in NARROW)
+    narrow = (f"one_hot_{name}" for name in NARROW)
     return [
         *plane_stages(encoding.labels),
         encoding.embedding.stage(ONE_HOTS, EMBEDDED),
         _assembler((NUMBERS_VECTOR, *RANK_COLUMNS, EMBEDDED, *narrow), _TREE_VALUES),
-        _dense(_TREE_VALUES, TREE_FEATURES, len(tree_arities(encoding))),
+        _dense(_TREE_VALUES, TREE_FEATURES, len(tree_feature_names(encoding))),
     ]
 
 

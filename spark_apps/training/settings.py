@@ -37,6 +37,8 @@ class TrainingSettings(BaseSettings):
     price_max: float = Field(250_000, gt=0, description="dollars; a dearer listing is dropped")
     label_rows: int = Field(5, ge=1, description="rows that a category's value needs for a label of its own")
     labels: int = Field(500, ge=1, description="labels of one category, at most")
+    model_rows: int = Field(1, ge=1, description="rows that a make or model needs for a label of its own")
+    models: int = Field(2_000, ge=1, description="makes, and models, with labels, at most")
     variant_rows: int = Field(3, ge=1, description="rows that a variant needs for a rank of its own")
     variants: int = Field(20_000, ge=1, description="variants with a rank, at most")
     rows_at_most: int = Field(4_000_000, ge=100, description="of all batches; the oldest leave first")

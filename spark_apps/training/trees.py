@@ -1,9 +1,8 @@
 """XGBoost's trees as Spark's own ``GBTRegressionModel``, so that the saved model needs no library but Spark.
 
 A split of XGBoost sends ``x < threshold`` to the left, one of Spark ``x <= threshold``: the threshold becomes
-the largest double below it. A split over categories names those that go to the right; Spark's names those
-that go to the left, and of how many. Both see features rounded to float32 and none missing, so they agree
-to the rounding of a float32 sum.
+the largest double below it. Both see features rounded to float32 and none missing, so they agree to the
+rounding of a float32 sum. All features are numbers: a split over categories would be searched in a set.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ _NUMERIC = -1
 
 @dataclass(frozen=True)
 class Node:
-    """A node of a tree; ``left`` and ``right`` are positions in the tree, -1 in a leaf.
+    """A node of a tree, as Spark keeps it; ``left`` and ``right`` are positions in the tree, -1 in a leaf.
 
     ``arity`` is -1 for a split at a threshold (``left_values`` holds just that), else the number of
     categories of which ``left_values`` go to the left.
@@ -45,29 +44,23 @@ class Node:
     arity: int = _NUMERIC
 
 
-def parse(dump: str, arities: Sequence[int]) -> list[Node]:
-    """Read one tree of XGBoost's JSON dump (with statistics), in pre-order.
-
-    ``arities`` says of each feature how many categories it has, -1 for a number. Features are named f0, f1, …
-    """
+def parse(dump: str) -> list[Node]:
+    """Read one tree of XGBoost's JSON dump (with statistics), in pre-order. Features are named f0, f1, …"""
     nodes: list[Node] = []
-    _append(json.loads(dump), arities, nodes)
+    _append(json.loads(dump), nodes)
     return nodes
 
 
-def _append(dumped: dict[str, Any], arities: Sequence[int], nodes: list[Node]) -> int:
+def _append(dumped: dict[str, Any], nodes: list[Node]) -> int:
     position = len(nodes)
     if "leaf" in dumped:
         nodes.append(Node(float(dumped["leaf"]), gain=-1.0, cover=float(dumped["cover"])))
         return position
     feature = int(dumped["split"][1:])
     children = {child["nodeid"]: child for child in dumped["children"]}
-    # "yes" is the left child of a threshold (x < t), but the right one of a set (x in set)
-    categorical = isinstance(dumped["split_condition"], list)
-    left, right = ("no", "yes") if categorical else ("yes", "no")
     nodes.append(Node(0.0, 0.0, 0.0))  # the place in pre-order, filled once the children have theirs
-    left_at = _append(children[dumped[left]], arities, nodes)
-    right_at = _append(children[dumped[right]], arities, nodes)
+    left_at = _append(children[dumped["yes"]], nodes)
+    right_at = _append(children[dumped["no"]], nodes)
     cover = float(dumped["cover"])
     nodes[position] = Node(
         prediction=0.0,
@@ -76,18 +69,10 @@ def _append(dumped: dict[str, Any], arities: Sequence[int], nodes: list[Node]) -
         left=left_at,
         right=right_at,
         feature=feature,
-        left_values=_left_values(dumped["split_condition"], arities[feature]),
-        arity=arities[feature] if categorical else _NUMERIC,
+        # The dump's digits tell float32 numbers apart, and the threshold is often a row's own value.
+        left_values=(math.nextafter(float(np.float32(dumped["split_condition"])), -math.inf),),
     )
     return position
-
-
-def _left_values(condition: float | list[int], arity: int) -> tuple[float, ...]:
-    if not isinstance(condition, list):
-        # The dump's digits tell float32 numbers apart, and the threshold is often a row's own value.
-        return (math.nextafter(float(np.float32(condition)), -math.inf),)
-    right = set(condition)
-    return tuple(float(category) for category in range(arity) if category not in right)
 
 
 def gbt_model(

@@ -20,6 +20,7 @@ from spark_apps.listings.features import (
     cleaned,
     feature_columns,
     fit_labels,
+    kept_labels,
     label_counts,
 )
 from spark_apps.training.crossvalidation import cross_validate
@@ -77,14 +78,15 @@ class TestServedBoosting:
         rows = cleaned(listings).selectExpr("label", "xxhash64(car) AS key", *feature_columns(2020.7))
         rows = numbers_stage().transform(rows).select("label", "key", "numbers", *INTERACTING, *TEXT_COLUMNS)
         few = rows.where("key % 20 = 0").withColumn("part", F.lit(0))
-        counts = {(column, text): n for (_, column, text), n in label_counts(few, "part", 2).items()}
-        labels = fit_labels(counts, categories=Kept(3, 200), variants=Kept(2, 20_000))
+        kept = kept_labels(categories=Kept(3, 200), models=Kept(1, 200), variants=Kept(2, 20_000))
+        counts = {(column, text): n for (_, column, text), n in label_counts(few, "part", kept).items()}
+        labels = fit_labels(counts, kept)
         rows = rows.withColumns({LOG_LABEL: F.log("label"), STOPPING: F.expr("key % 200 = 0")})
         encoding = encode(rows.where("key % 20 = 0"), labels, LOG_LABEL)
         for stage in vector_stages(encoding):
             rows = stage.transform(rows)
-        kept = ("label", LOG_LABEL, STOPPING, "key", TREE_FEATURES, PLANE_FEATURES)
-        rows = rows.select(*kept).repartition(1).localCheckpoint()
+        needed = ("label", LOG_LABEL, STOPPING, "key", TREE_FEATURES, PLANE_FEATURES)
+        rows = rows.select(*needed).repartition(1).localCheckpoint()
 
         settings = TrainingSettings()
         member = XGBoostMember(settings.boosting_rounds, settings.boosting_nodes)
@@ -107,8 +109,9 @@ def test_trees_get_a_dense_vector_of_a_listing_with_little_in_it(spark: SparkSes
     from spark_apps.listings.schema import with_raw_columns  # noqa: PLC0415
 
     asked = spark.createDataFrame([("Honda", "Civic")], "make_name string, model_name string")
-    labels = fit_labels({}, categories=Kept(1, 1), variants=Kept(1, 1))
-    equations = NormalEquations(np.zeros((500, 500)), np.zeros(500), np.zeros(500), 0.0)
+    rule = Kept(1, 1)
+    labels = fit_labels({}, kept_labels(categories=rule, models=rule, variants=rule))
+    equations = NormalEquations(np.zeros((500, 500)), np.zeros(500), np.zeros(500), 0.0, np.ones(500))
     encoding = Encoding(labels, embed(labels, equations, numbers=len(NUMBERS)), equations)
     row = PipelineModel(raw_stages(2020.7, encoding)).transform(with_raw_columns(asked)).first()
 

@@ -54,8 +54,8 @@ def cross_validate(folder: Path, prepare: Prepare, threads: int, version: str) -
     """Fit every setting on every fold that is in ``folder``."""
     plan = Plan.read(folder)
     squared, rows, rounds = np.zeros(len(plan.settings)), 0, 0
-    for number in range(len(plan.categorical)):
-        fold = read_fold(folder, plan, number)
+    for number in range(plan.folds):
+        fold = read_fold(folder, number)
         fit = prepare(fold, threads)
         for position, setting in enumerate(plan.settings):
             begun = time.monotonic()

@@ -17,7 +17,7 @@ from control_plane.settings import Servers, load
 from spark_apps.session import end_session, spark_session
 from spark_apps.training.folds import prepare
 from spark_apps.training.members import LOG_LABEL, STOPPING, XGBoostMember, members, row_weight
-from spark_apps.training.preparation import TREE_FEATURES, tree_arities
+from spark_apps.training.preparation import TREE_FEATURES
 from spark_apps.training.rows import TRAIN as TRAIN_PART
 from spark_apps.training.rows import judged_batch, training_rows
 from spark_apps.training.settings import TrainingSettings
@@ -45,12 +45,10 @@ def main() -> None:
     train = training_rows(records, None, settings, arguments.batch).where(F.col("part") == TRAIN_PART)
     folds = prepare(train, train.count(), settings).folds
     arguments.to.mkdir(parents=True)
-    categorical = []
     for fold in folds:
         _write(fold, arguments.to / f"fold-{fold.number}")
-        categorical.append(tuple(arity >= 0 for arity in tree_arities(fold.encoding)))
         fold.release()
-    plan(settings, tuple(categorical)).write(arguments.to)
+    plan(settings).write(arguments.to)
     end_session(spark)
 
 
@@ -69,15 +67,15 @@ def _columns(rows: DataFrame) -> DataFrame:
     )
 
 
-def plan(settings: TrainingSettings, categorical: tuple[tuple[bool, ...], ...]) -> Plan:
-    """Return what our boosting does, in words for others; by fold, which features are categories."""
+def plan(settings: TrainingSettings) -> Plan:
+    """Return what our boosting does, in words for others."""
     xgboost = members(settings.model_copy(update={"boosting": "xgboost"}), partitions=1)[0]
     assert isinstance(xgboost, XGBoostMember)
-    return Plan(tuple(_setting(xgboost, point) for point in xgboost.grid), categorical)
+    return Plan(tuple(_setting(xgboost, point) for point in xgboost.grid), settings.folds)
 
 
 def _setting(member: XGBoostMember, point: dict[str, float]) -> BoostingSetting:
-    told = member.settings(point, ())
+    told = member.settings(point)
     return BoostingSetting(
         rounds=told.rounds,
         depth=told.depth,

@@ -23,9 +23,6 @@ def prepare(fold: Fold, threads: int) -> Fit:
         fitted.features,
         fitted.log_price,
         weight=fitted.weight,
-        categorical_feature=[
-            position for position, is_category in enumerate(fold.categorical) if is_category
-        ],
         params=data,
     ).construct()
     validation = train.create_valid(stopping.features, stopping.log_price, weight=stopping.weight)

@@ -13,7 +13,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
     import numpy as np
@@ -40,10 +39,10 @@ class BoostingSetting:
 
 @dataclass(frozen=True)
 class Plan:
-    """All settings, and of each fold's features whether they are categories."""
+    """All settings, and in how many folds each is fitted."""
 
     settings: tuple[BoostingSetting, ...]
-    categorical: tuple[tuple[bool, ...], ...]
+    folds: int
 
     def write(self, folder: Path) -> None:
         """Keep it in ``folder``."""
@@ -54,7 +53,7 @@ class Plan:
         """Read what :meth:`write` has kept."""
         kept = json.loads((folder / _PLAN).read_text())
         settings = tuple(BoostingSetting(**setting) for setting in kept["settings"])
-        return cls(settings, tuple(tuple(fold) for fold in kept["categorical"]))
+        return cls(settings, kept["folds"])
 
 
 @dataclass(frozen=True)
@@ -75,10 +74,9 @@ class Fold:
     fitted: Rows
     stopping: Rows
     held_out: Rows
-    categorical: Sequence[bool]
 
 
-def read_fold(folder: Path, plan: Plan, number: int) -> Fold:
+def read_fold(folder: Path, number: int) -> Fold:
     """Read a fold that :mod:`tests.benchmarks.training.features` has written."""
     fold = folder / f"fold-{number}"
     train = pq.read_table(fold / TRAIN)
@@ -88,7 +86,6 @@ def read_fold(folder: Path, plan: Plan, number: int) -> Fold:
         fitted=_rows(train.filter(pc.invert(stopping))),
         stopping=_rows(train.filter(stopping)),
         held_out=_rows(pq.read_table(fold / HELD_OUT)),
-        categorical=plan.categorical[number],
     )
 
 

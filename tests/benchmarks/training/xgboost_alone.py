@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 def prepare(fold: Fold, threads: int) -> Fit:
     """Put the fold's features into bins, once for all settings."""
     common: dict[str, Any] = {
-        "feature_types": ["c" if is_category else "q" for is_category in fold.categorical],
-        "enable_categorical": True,
         "nthread": threads,
     }
     fitted, stopping, held_out = fold.fitted, fold.stopping, fold.held_out

@@ -1,10 +1,18 @@
 import numpy as np
 import pytest
 
-from spark_apps.listings.features import CATEGORIES, NUMBERS, Kept, Labels, fit_labels
-from spark_apps.training.embedding import INTERACTIONS, NARROW, WIDE, Embedding, embed, one_hot_widths
+from spark_apps.listings.features import CATEGORIES, NUMBERS, Kept, Labels, fit_labels, kept_labels
+from spark_apps.training.embedding import (
+    NARROW,
+    WIDE,
+    Embedding,
+    embed,
+    one_hot_widths,
+    priors,
+    slope_widths,
+)
 from spark_apps.training.planes import NormalEquations
-from spark_apps.training.preparation import Encoding, plane_size, tree_arities, tree_feature_names
+from spark_apps.training.preparation import Encoding, plane_size, tree_feature_names
 
 MODELS, FUELS = 11, 2
 ROWS = 1e9  # so many that the ridge draws nothing to the mean
@@ -15,16 +23,17 @@ def labels() -> Labels:
     counts = {("category_model", f"m{n:02}"): 9 for n in range(MODELS)} | {
         ("category_fuel_type", f"f{n}"): 9 for n in range(FUELS)
     }
-    return fit_labels(counts, categories=Kept(1, 99), variants=Kept(1, 99))
+    rule = Kept(1, 99)
+    return fit_labels(counts, kept_labels(categories=rule, models=rule, variants=rule))
 
 
 @pytest.fixture(scope="module")
 def encoding(labels: Labels) -> Encoding:
     """Every feature says something else, and each coefficient is its number."""
-    widths = dict(zip(CATEGORIES, one_hot_widths(labels), strict=True))
-    features = plane_size(labels) + sum(widths[category] for category, _ in INTERACTIONS)
+    features = plane_size(labels) + sum(slope_widths(labels))
     numbered = np.arange(features, dtype=float)
-    equations = NormalEquations(np.eye(features) * ROWS, numbered * ROWS, np.zeros(features), 0.0)
+    none = np.zeros(features)
+    equations = NormalEquations(np.eye(features) * ROWS, numbered * ROWS, none, 0.0, none)
     return Encoding(labels, embed(labels, equations, numbers=len(NUMBERS)), equations)
 
 
@@ -62,25 +71,22 @@ def test_slopes_are_those_of_their_interaction(labels: Labels, encoding: Encodin
     assert not by_age[here.stop :].any()
 
 
-def test_models_come_in_groups_of_eight_neighbours_and_every_other_label_is_the_ninth(
-    labels: Labels, encoding: Encoding
-) -> None:
-    here = places(labels, "model")
-    groups = encoding.embedding.weights[here, encoding.embedding.names.index("model") :].T
+def test_a_make_or_model_is_drawn_to_the_mean_a_tenth_as_much(labels: Labels) -> None:
+    found = priors(labels, numbers=len(NUMBERS))
+    for name, share in (("model", 0.1), ("make", 0.1), ("trim", 0.25), ("fuel_type", 1.0)):
+        here = places(labels, name)
+        assert set(found[len(NUMBERS) + here.start : len(NUMBERS) + here.stop]) == {share}
+    assert set(found[: len(NUMBERS)]) == set(found[plane_size(labels) :]) == {1.0}
+    assert len(found) == plane_size(labels) + sum(slope_widths(labels))
 
-    assert groups[0].tolist() == [0, 1, 2, 3, 4, 5, 6, 7, *[8] * (MODELS - 8 + 2)]
-    assert groups[1].tolist() == [*[8] * 8, 0, 1, 2, 8, 8], "labels not seen before among them"
 
+def test_each_place_of_a_narrow_category_is_a_feature_and_shares_its_name(encoding: Encoding) -> None:
+    names = tree_feature_names(encoding)
 
-def test_names_and_arities_go_together(encoding: Encoding) -> None:
-    names, arities = tree_feature_names(encoding), tree_arities(encoding)
-
-    assert len(names) == len(arities)
-    by_name = dict(zip(names, arities, strict=True))
-    assert by_name["mileage"] == by_name["rank_model"] == by_name["level_make"] == -1
-    assert by_name["model"] == 9
-    assert by_name["fuel_type"] == FUELS + 1, "one index more than labels"
-    assert names[-len(NARROW) :] == NARROW
+    assert names.count("mileage") == names.count("level_make") == names.count("model_by_age") == 1
+    assert names.count("fuel_type") == FUELS + 2, "an index for what was not seen, and one that none has"
+    assert set(NARROW) <= set(names)
+    assert not set(WIDE) & set(names)
 
 
 def test_weights_are_numbers_that_float32_has(encoding: Encoding) -> None:
@@ -93,15 +99,19 @@ def test_a_ridge_is_least_squares_with_so_many_rows_more_at_the_mean() -> None:
     features, label = rng.normal(5, 2, (50, 3)), rng.normal(1, 1, 50)
     centred = features - features.mean(axis=0)
     equations = NormalEquations(
-        centred.T @ centred, centred.T @ (label - label.mean()), features.mean(axis=0), float(label.mean())
+        centred.T @ centred,
+        centred.T @ (label - label.mean()),
+        features.mean(axis=0),
+        float(label.mean()),
+        np.array([1.0, 0.25, 4.0]),
     )
 
     coefficients, intercept = equations.ridge(4.0)
 
-    more = np.vstack([centred, np.eye(3) * 2.0])  # 2² = 4
+    more = np.vstack([centred, np.diag([2.0, 1.0, 4.0])])  # their squares: 4 times 1, 0.25 and 4
     expected, *_ = np.linalg.lstsq(more, np.concatenate([label - label.mean(), np.zeros(3)]), rcond=None)
     assert coefficients == pytest.approx(expected)
     assert intercept == pytest.approx(label.mean() - expected @ features.mean(axis=0))
     assert equations.first(2).ridge(4.0)[0] == pytest.approx(
-        np.linalg.solve(equations.gram[:2, :2] + 4 * np.eye(2), equations.moments[:2])
+        np.linalg.solve(equations.gram[:2, :2] + np.diag([4.0, 1.0]), equations.moments[:2])
     )

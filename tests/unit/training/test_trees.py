@@ -5,7 +5,7 @@ from typing import Any
 from spark_apps.training.trees import parse
 
 
-def split(condition: float | list[int], yes: dict[str, Any], no: dict[str, Any], feature: int = 0) -> str:
+def split(condition: float, yes: dict[str, Any], no: dict[str, Any], feature: int = 0) -> str:
     return json.dumps(
         {
             "nodeid": 0,
@@ -25,16 +25,8 @@ def end(nodeid: int, value: float) -> dict[str, Any]:
 
 
 def test_a_threshold_becomes_the_largest_double_below_it() -> None:
-    root, left, right = parse(split(2.5, end(1, -1.0), end(2, 1.0)), arities=[-1])
+    root, left, right = parse(split(2.5, end(1, -1.0), end(2, 1.0)))
 
     assert root.left_values == (math.nextafter(2.5, -math.inf),)
     assert (left.prediction, right.prediction) == (-1.0, 1.0)
     assert (root.left, root.right, root.arity) == (1, 2, -1)
-
-
-def test_a_set_of_categories_names_those_that_go_right() -> None:
-    root, left, right = parse(split([1, 3], end(1, 1.0), end(2, -1.0), feature=1), arities=[-1, 4])
-
-    assert root.left_values == (0.0, 2.0)
-    assert root.arity == 4
-    assert (left.prediction, right.prediction) == (-1.0, 1.0)

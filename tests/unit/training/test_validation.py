@@ -32,13 +32,13 @@ def test_fits_beside_each_other_share_the_cores(cores, partitions, validating, l
     boosting = members(TrainingSettings(cores=cores, parallelism=3), partitions)[0]
     assert isinstance(boosting, XGBoostMember)
     params = boosting.grid[0]
-    assert boosting.settings(params, ()).workers == validating
-    assert boosting.settings(params | {"rounds": 10}, ()).workers == last
+    assert boosting.settings(params).workers == validating
+    assert boosting.settings(params | {"rounds": 10}).workers == last
 
 
 def test_the_last_fit_keeps_to_the_budget_of_nodes():
     member = XGBoostMember(rounds=1_000, nodes=12_800)
-    assert member.settings({**member.grid[0], "rounds": 500}, ()).rounds == 100
+    assert member.settings({**member.grid[0], "rounds": 500}).rounds == 100
 
 
 class Made:

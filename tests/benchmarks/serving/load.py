@@ -1,0 +1,141 @@
+"""Requests as fast or as steadily as told, and how late their answers came, by the broker's clock."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from tests.benchmarks.processes import BenchmarkError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from confluent_kafka import Message
+
+PERCENTILES = (50, 99, 99.9)
+_WARM_S = 3.0
+_PATIENCE_S = 120.0
+
+
+@dataclass(frozen=True)
+class Latency:
+    """At a rate (requests a second): percentiles and the worst, milliseconds, and how many they are of."""
+
+    rate: float
+    percentiles: tuple[float, ...]
+    worst: float
+    answers: int
+
+
+@dataclass(frozen=True)
+class Drain:
+    """A backlog: how many requests, and the seconds from the first one's record to the last answer's."""
+
+    requests: int
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Requests a second."""
+        return self.requests / self.seconds
+
+
+class Load:
+    """Sends to one topic and reads another; use as a context manager."""
+
+    def __init__(
+        self, kafka: str, requests: str, answers: str, listings: Sequence[Mapping[str, str]]
+    ) -> None:
+        self._topics = requests, answers
+        known = ({k: v for k, v in one.items() if v != "" and k != "price"} for one in listings)
+        self._listings = [json.dumps(one).encode() for one in known]
+        self._producer = Producer(
+            {"bootstrap.servers": kafka, "linger.ms": 0, "queue.buffering.max.messages": 1_000_000}
+        )
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": kafka,
+                "group.id": "bench",
+                "enable.auto.commit": False,
+                # Several answers at once: their times are the broker's, and it has enough to do.
+                "fetch.min.bytes": 65_536,
+                "fetch.wait.max.ms": 100,
+            }
+        )
+        self._runs = itertools.count()
+
+    def __enter__(self) -> Load:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._consumer.close()
+
+    def steady(self, rate: float, seconds: float) -> Latency:
+        """Send so many a second for so long; the first three seconds are not counted."""
+        self._at_the_end()
+        requests, begun = self._requests(), time.monotonic()
+        wanted, sent, answers = int(rate * (seconds + _WARM_S)), 0, list[tuple[float, float]]()
+        while sent < wanted:
+            due = min(wanted, int((time.monotonic() - begun) * rate) + 1)
+            for key, value in itertools.islice(requests, due - sent):
+                self._producer.produce(self._topics[0], key=key, value=value)
+            sent = max(sent, due)
+            self._producer.poll(0)
+            answers += self._read(0.002 if rate > 200 else 0.005)
+        self._producer.flush()
+        answers += self._rest(wanted - len(answers))
+        first = min(asked for asked, _ in answers)
+        late = np.array([answered - asked for asked, answered in answers if asked >= first + 1000 * _WARM_S])
+        found = tuple(float(one) for one in np.percentile(late, PERCENTILES))
+        return Latency(rate, found, float(late.max()), len(late))
+
+    def drain(self, requests: int) -> Drain:
+        """Send so many at once, and wait until all are answered."""
+        self._at_the_end()
+        for key, value in itertools.islice(self._requests(), requests):
+            self._producer.produce(self._topics[0], key=key, value=value)
+            self._producer.poll(0)
+        self._producer.flush()
+        answers = self._rest(requests)
+        seconds = (max(answered for _, answered in answers) - min(asked for asked, _ in answers)) / 1000
+        return Drain(requests, seconds)
+
+    def _requests(self) -> Iterator[tuple[str, bytes]]:
+        run = next(self._runs)
+        for number, listing in enumerate(itertools.cycle(self._listings)):
+            key = f"bench-{run}-{number}"
+            yield key, b'{"kind": "request", "request_id": "%b", "listing": %b}' % (key.encode(), listing)
+
+    def _at_the_end(self) -> None:
+        topic = self._topics[1]
+        partitions = self._consumer.list_topics(topic, timeout=30).topics[topic].partitions
+        places = [TopicPartition(topic, number) for number in partitions]
+        for place in places:
+            place.offset = self._consumer.get_watermark_offsets(place, timeout=30)[1]
+        self._consumer.assign(places)
+
+    def _read(self, wait_s: float) -> list[tuple[float, float]]:
+        return [_times(message) for message in self._consumer.consume(5_000, wait_s) if not message.error()]
+
+    def _rest(self, missing: int) -> list[tuple[float, float]]:
+        answers, give_up = list[tuple[float, float]](), time.monotonic() + _PATIENCE_S
+        while len(answers) < missing:
+            if found := self._read(0.2):
+                answers += found
+                give_up = time.monotonic() + _PATIENCE_S
+            elif time.monotonic() > give_up:
+                raise BenchmarkError(f"{missing - len(answers):,} of {missing:,} answers never came")
+        return answers
+
+
+def _times(message: Message) -> tuple[float, float]:
+    """Return when the request's record and the answer's were appended, milliseconds."""
+    asked = json.loads(message.value() or b"")["requested_at"]
+    return datetime.fromisoformat(asked).timestamp() * 1000, float(message.timestamp()[1])
