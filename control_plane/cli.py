@@ -107,6 +107,17 @@ def up(home: Annotated[Path | None, typer.Option(help="Where its state is kept."
 
 
 @app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Say what is in the way of the system on this machine, and in the servers that are named.
+
+    Exit status 1 when something is. Example: pipelines doctor --json
+    """
+    from control_plane.doctor.command import run
+
+    raise typer.Exit(run(as_json=as_json))
+
+
+@app.command()
 def generate(
     rows: Annotated[int, typer.Option(min=0, help="How many listings.")],
     out: Annotated[Path, typer.Option(file_okay=False, help="The folder of the CSV parts.")],

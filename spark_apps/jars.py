@@ -1,7 +1,8 @@
 """Puts the jars that the apps need beyond Spark's own into the installed pyspark.
 
 Run as ``python -m spark_apps.jars``. There the jars are on the classpath of every session, with no
-``spark.jars.packages`` and no network at start.
+``spark.jars.packages`` and no network at start. With ``--missing`` it only prints, as a JSON list, what it
+would install.
 """
 
 from __future__ import annotations
@@ -129,6 +130,9 @@ def _installed(folder: Path) -> Installed:
 
 if __name__ == "__main__":
     logs.configure()
+    if sys.argv[1:] == ["--missing"]:
+        sys.stdout.write(json.dumps(missing()) + "\n")
+        sys.exit()
     try:
         install()
     except SandboxError as error:

@@ -17,6 +17,7 @@ def _logging_as_it_is(monkeypatch):
 
 COMMANDS = [
     "up",
+    "doctor",
     "generate",
     "split",
     "demo",
