@@ -147,6 +147,10 @@ lint: $(STAMPS)/project ## Check style, form, types and the direction of imports
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache > $(STAMPS)/imports.log || { cat $(STAMPS)/imports.log >&2; exit 1; }
 
+.PHONY: docs
+docs: $(STAMPS)/project ## Make docs/asyncapi.yaml, docs/settings.md and the tables of docs/events.md from the code
+	@$(BIN)/python -m docs.generate
+
 .PHONY: format
 format: $(STAMPS)/project ## Bring the code into its form
 	@$(BIN)/ruff check --quiet --fix .
