@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+    from pydantic_core import ErrorDetails
 
 
 class SettingsError(ValueError):
@@ -29,10 +33,21 @@ def load(settings: type[S], **overrides: Any) -> S:
     except ValidationError as error:
         prefix = str(settings.model_config.get("env_prefix") or "")
         problems = (
-            f"{(prefix + str(problem['loc'][0])).upper()}={problem['input']!r}: {problem['msg']}"
+            _said(
+                f"{prefix}{problem['loc'][0]}".upper(),
+                settings.model_fields.get(str(problem["loc"][0])),
+                problem,
+            )
             for problem in error.errors()
         )
         raise SettingsError("; ".join(problems)) from None
+
+
+def _said(variable: str, field: FieldInfo | None, problem: ErrorDetails) -> str:
+    if problem["type"] == "missing":
+        meaning = f": {field.description}" if field and field.description else ""
+        return f"{variable} must be set{meaning}"
+    return f"{variable}={problem['input']!r}: {problem['msg'].removeprefix('Value error, ')}"
 
 
 def _web_address(url: str) -> str:
@@ -76,6 +91,20 @@ class Topics(BaseSettings):
         1, ge=1, description="copies that must have a record before it counts as written"
     )
     retention_days: float = Field(7, gt=0, description="of the data topics; the control topics stay forever")
+
+
+class Logging(BaseSettings):
+    """What is logged, and how; on standard error."""
+
+    model_config = SettingsConfigDict(env_prefix="log_", env_ignore_empty=True)
+
+    level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
+        BeforeValidator(lambda level: str(level).upper()),
+    ] = Field("INFO", description="the least that is said")
+    format: Literal["json", "console"] | None = Field(
+        None, description="for programs or for people; by whether it is a terminal unless given"
+    )
 
 
 class Home(BaseSettings):

@@ -8,6 +8,8 @@ from typing import Any
 import requests
 from hdfs import HdfsError, InsecureClient
 
+from control_plane.reachable import plainly
+
 BATCHES = "/batches"
 COMPLETE = "_SUCCESS"
 LOGS = "/logs"
@@ -38,7 +40,7 @@ def landed_batches(hdfs_url: str) -> list[LandedBatch]:
         names = [name for name, status in folders if status["type"] == "DIRECTORY"]
         found = [batch for name in names if (batch := _landed(client, name))]
     except (HdfsError, requests.RequestException) as error:
-        raise StorageUnavailableError(f"HDFS at {hdfs_url} did not answer: {error}") from error
+        raise StorageUnavailableError(f"HDFS at {hdfs_url} did not answer: {plainly(error)}") from error
     return sorted(found, key=lambda batch: (batch.completed_ms, batch.batch))
 
 
@@ -58,5 +60,5 @@ def keep_log(hdfs_url: str, job: str, log: bytes) -> str:
     try:
         InsecureClient(hdfs_url, timeout=_TIMEOUT_S).write(path, log, overwrite=True)
     except (HdfsError, requests.RequestException) as error:
-        raise StorageUnavailableError(f"HDFS at {hdfs_url} did not answer: {error}") from error
+        raise StorageUnavailableError(f"HDFS at {hdfs_url} did not answer: {plainly(error)}") from error
     return path

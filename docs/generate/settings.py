@@ -37,8 +37,8 @@ class Application:
 APPLICATIONS = (
     Application(
         "Every program",
-        "Where the servers answer, and where an embedded system keeps its state.",
-        (control_plane.Servers, control_plane.Home),
+        "Where the servers answer, where an embedded system keeps its state, and what is logged.",
+        (control_plane.Servers, control_plane.Home, control_plane.Logging),
     ),
     Application(
         "Topics",
@@ -73,8 +73,6 @@ APPLICATIONS = (
 )
 
 _DIRECTLY = (
-    ("`LOG_LEVEL`", "`INFO`", "`DEBUG`, `INFO`, `WARNING`, `ERROR` or `CRITICAL`", "what is logged"),
-    ("`LOG_FORMAT`", "by the terminal", "`json` or `console`", "JSON unless standard error is a terminal"),
     ("`NO_COLOR`", "-", "anything", "no colours in logs"),
     ("`JAVA_HOME`", "-", "a path", "the Java to take, if it is usable; one is looked for unless given"),
     ("`KUBECONFIG`", "-", "a path", "the cluster of CONTROL_LAUNCHER=kubernetes, outside of a pod"),
@@ -91,7 +89,6 @@ _HEAD = """\
 
 Everything is set in the environment, with defaults that run on one machine. A wrong value stops the program
 at its start, with the variable's name and what it expects. Durations are in seconds unless said otherwise.
-Logs go to standard error.
 
 This page is made by `make docs` from the classes that read the settings; a test holds it to them.
 """

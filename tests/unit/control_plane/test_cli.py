@@ -6,7 +6,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from control_plane import __version__, logs, rollback
+from control_plane import __version__, logs, reachable, rollback
 from control_plane.cli import app
 
 
@@ -73,6 +73,7 @@ def test_an_error_of_ours_is_one_sentence_and_a_traceback_only_on_demand(monkeyp
         raise rollback.RollbackError("there is no version to go back to")
 
     monkeypatch.setattr(rollback, "request", refuse)
+    monkeypatch.setattr(reachable, "complaint", lambda _: None)
     said = pipelines("rollback")
     assert (said.exit_code, said.stderr) == (1, "pipelines: there is no version to go back to\n")
     assert isinstance(pipelines("--debug", "rollback").exception, rollback.RollbackError)
@@ -83,6 +84,7 @@ def test_an_error_of_nobody_is_not_hidden(monkeypatch):
         raise ZeroDivisionError
 
     monkeypatch.setattr(rollback, "request", break_down)
+    monkeypatch.setattr(reachable, "complaint", lambda _: None)
     assert isinstance(pipelines("rollback").exception, ZeroDivisionError)
 
 
