@@ -166,6 +166,16 @@ lock: $(STAMPS)/uv ## Resolve the dependencies of pyproject.toml anew into the h
 	@$(BIN)/uv $(COMPILE) --upgrade --group dev -c requirements.lock pyproject.toml -o $(LOCK)
 	@$(BIN)/uv $(COMPILE) --upgrade --group bench -c requirements.lock -o $(BENCH_LOCK)
 
+.PHONY: dist
+dist: $(STAMPS)/uv ## Build the wheel and the source distribution into dist/
+	@$(BIN)/uv build --quiet --python $(BIN)/python --out-dir dist
+	@ls dist
+
+.PHONY: sbom
+sbom: $(STAMPS)/jars ## Write what the system runs on to dist/sbom.json (CycloneDX)
+	@mkdir -p dist
+	@$(BIN)/python -m docs.generate.sbom > dist/sbom.json
+
 .PHONY: clean
 clean: ## Delete the state of embedded systems, and caches
 	@rm -rf .pipelines build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

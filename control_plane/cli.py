@@ -60,7 +60,6 @@ app = typer.Typer(
     name="pipelines",
     cls=_Commands,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="Used-car prices, end to end: train on batches, answer a stream of requests, measure live.",
 )

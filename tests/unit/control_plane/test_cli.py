@@ -38,7 +38,8 @@ COMMANDS = [
 
 
 def pipelines(*arguments, **environment):
-    return CliRunner().invoke(app, list(arguments), env={"NO_COLOR": "1", "COLUMNS": "200"} | environment)
+    told = {"NO_COLOR": "1", "COLUMNS": "200"} | environment
+    return CliRunner().invoke(app, list(arguments), env=told, prog_name="pipelines")
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, "rollback"])
@@ -105,3 +106,15 @@ def test_an_explanation_needs_mlflow(tmp_path):
     said = pipelines("explain", f"{tmp_path}/listing.json", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
     assert said.exit_code == 1
     assert said.stderr.endswith("Is MLflow up, and MLFLOW_TRACKING_URI what `pipelines up` printed?\n")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_gets_its_completion(shell):
+    script = pipelines(_PIPELINES_COMPLETE=f"source_{shell}")
+    assert script.exit_code == 0
+    assert "_PIPELINES_COMPLETE" in script.output
+
+
+def test_a_shell_is_told_the_commands_that_begin_as_typed():
+    said = pipelines(_PIPELINES_COMPLETE="complete_bash", COMP_WORDS="pipelines sta", COMP_CWORD="1")
+    assert said.output.split() == ["status"]

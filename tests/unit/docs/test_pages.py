@@ -24,7 +24,7 @@ def typed(line):
     """Yield the words of each command of ours in a line of a console, or in a span of prose."""
     for program, rest in _COMMAND.findall(line.replace("-n pipelines ", "")):  # the namespace
         if rest == "" or rest[0] == " ":
-            yield program, shlex.split(rest.replace("'", ""))
+            yield program, shlex.split(rest if rest.count("'") % 2 == 0 else rest.replace("'", ""))
 
 
 def complaint(words, *, whole):
