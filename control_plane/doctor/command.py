@@ -88,7 +88,7 @@ def side_by_side(asked: Mapping[str, Check], deadline_s: float) -> list[Finding]
     return [
         finding
         for name in asked
-        for finding in answers.get(name) or [problem(name, late, "look at what it names by hand")]
+        for finding in answers.get(name) or [problem(name, late, "try again: a busy machine may be slow")]
     ]
 
 
