@@ -78,6 +78,9 @@ app.add_typer(simulate, name="simulate")
 Every = Annotated[
     float | None, typer.Option(min=0.1, metavar="SECONDS", help="Check again and again; otherwise once.")
 ]
+AcceptProfile = Annotated[
+    bool, typer.Option("--accept-profile", help="Take it however unlike the last accepted batch it is.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
 
 
@@ -371,9 +374,7 @@ def web() -> None:
 @app.command()
 def train(
     batch: Annotated[str, typer.Argument(help="Its name, the folder below /batches in HDFS.")],
-    accept_profile: Annotated[
-        bool, typer.Option("--accept-profile", help="Take it however unlike the last accepted batch it is.")
-    ] = False,
+    accept_profile: AcceptProfile = False,
 ) -> None:
     """Train anew on a batch that was trained on, failed or was refused.
 
@@ -381,8 +382,48 @@ def train(
     """
     from control_plane.train import request
 
-    asked = request(_brokers(), batch, accept_profile=accept_profile)
+    [asked] = request(_brokers(), batch, accept_profile=accept_profile)
     typer.echo(f"asked for a training on batch {asked.batch}; see how it goes: pipelines audit --follow")
+
+
+@app.command()
+def backfill(
+    batches: Annotated[list[str], typer.Argument(help="Their names, in the order to train on them.")],
+    accept_profile: AcceptProfile = False,
+) -> None:
+    """Train anew on several batches, one after the other; each makes a model version, which is rolled out.
+
+    Example: pipelines backfill batch-001 batch-002 batch-003
+    """
+    from control_plane.train import request
+
+    asked = request(_brokers(), *batches, accept_profile=accept_profile)
+    names = ", ".join(one.batch for one in asked)
+    typer.echo(f"asked for {len(asked)} trainings: {names}; see how they go: pipelines audit --follow")
+
+
+@app.command()
+def replay(
+    partition: Annotated[
+        int | None, typer.Option(min=0, help="One partition of listings; all unless given.")
+    ] = None,
+    first: Annotated[int | None, typer.Option(min=0, help="The offset to begin at.")] = None,
+    end: Annotated[int | None, typer.Option(min=0, help="The offset to end before.")] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="In place of --first: 2026-01-31T12:00:00Z.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="In place of --end.")] = None,
+    rate: Annotated[float, typer.Option(min=0.1, help="Requests a second, at most.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """Send a range of requests again, under new ids (<old>/replay-<time>); prices are not sent again.
+
+    Example: pipelines replay --since 2026-01-31T12:00:00Z --until 2026-01-31T12:05:00Z
+    """
+    from control_plane import replay_view
+
+    chosen = replay_view.chosen(partition, first=first, end=end, since=since, until=until)
+    replay_view.run(_brokers(), chosen, rate=rate, as_json=as_json)
 
 
 @app.command()

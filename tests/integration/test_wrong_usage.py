@@ -30,6 +30,8 @@ def pipelines(sandbox, monkeypatch):
     ("command", "sentence"),
     [
         ("train no-such-batch", "batch no-such-batch never arrived; the last that did: "),
+        ("backfill no-such-batch", "batch no-such-batch never arrived; the last that did: "),
+        ("replay --partition 99 --first 0", "listings has no partition 99; there are "),
         ("rollback 999999", "model version 999999 was never registered; there are: "),
     ],
 )

@@ -32,6 +32,8 @@ COMMANDS = [
     "status",
     "train",
     "predict",
+    "backfill",
+    "replay",
     "explain",
     "exporter",
 ]
