@@ -10,18 +10,20 @@ from functools import partial
 from threading import Thread
 from typing import TYPE_CHECKING, TypeAlias
 
+import psutil
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from control_plane.doctor import machine, servers
-from control_plane.doctor.findings import Finding, Level, healthy, ok, problem, report
+from control_plane.doctor.findings import Finding, Level, healthy, ok, problem, report, warning
 from control_plane.sandbox import java
 from control_plane.sandbox.machine import available_memory
 from control_plane.settings import Home, Servers, Topics, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     Check: TypeAlias = Callable[[], list[Finding]]
 
@@ -42,17 +44,18 @@ def run(*, as_json: bool) -> int:
 
 
 def checks(environment: Mapping[str, str]) -> dict[str, Check]:
-    """Return every check that makes sense here, by name, in the order of the report."""
+    """Return every check that makes sense here, by name, in the order of the report.
+
+    Where a running system is named none will be started: what that takes of the machine is no matter then.
+    """
     named = {name for name in servers.NAMES if environment.get(name)}
-    where = load(Servers)
-    ours = " ".join(environment[name] for name in sorted(named))
+    where, home, to_start = load(Servers), load(Home).pipelines_home, not named
     of_machine: dict[str, Check] = {
         "python": machine.python_and_packages,
         "java": lambda: machine.java_runtime(list(java.installed()), environment.get("JAVA_HOME")),
-        "jars": machine.jars,
-        "memory": lambda: machine.memory(available_memory()),
-        "disk": lambda: machine.disk(load(Home).pipelines_home),
-        "ports": lambda: machine.ports(machine.demanded_ports(), ours),
+        "jars": lambda: machine.jars(to_start=to_start),
+        "memory": lambda: machine.memory(available_memory(), to_start=to_start),
+        "disk": lambda: machine.disk(home, to_start=to_start),
     }
     of_servers: dict[str, tuple[str, Check]] = {
         "KAFKA_BOOTSTRAP_SERVERS": (
@@ -62,12 +65,25 @@ def checks(environment: Mapping[str, str]) -> dict[str, Check]:
         "MLFLOW_TRACKING_URI": ("mlflow", partial(servers.mlflow, where.mlflow_tracking_uri)),
         "HDFS_URL": ("hdfs", partial(servers.hdfs, where.hdfs_url)),
     }
-    asked = dict(of_servers[name] for name in servers.NAMES if name in named)
-    return of_machine | (asked or {"system": _no_system})
+    if to_start:
+        to_come: dict[str, Check] = {
+            "ports": lambda: machine.ports(machine.demanded_ports()),
+            "system": lambda: _no_system(home),
+        }
+        return of_machine | to_come
+    return of_machine | dict(of_servers[name] for name in servers.NAMES if name in named)
 
 
-def _no_system() -> list[Finding]:
-    return [ok("system", f"no running one is named: set {', '.join(servers.NAMES)} to have it looked at")]
+def _no_system(home: Path) -> list[Finding]:
+    names = ", ".join(servers.NAMES)
+    try:
+        process = int((home / "pid").read_text())  # of the one that runs servers there: sandbox.layout.Layout
+    except (OSError, ValueError):
+        process = None
+    if process is not None and psutil.pid_exists(process):
+        runs = f"one runs in {home} (process {process}) and is not named"
+        return [warning("system", runs, f"set {names} to what it printed, to have it looked at")]
+    return [ok("system", f"no running one is named: set {names} to have it looked at")]
 
 
 def side_by_side(asked: Mapping[str, Check], deadline_s: float) -> list[Finding]:

@@ -77,9 +77,11 @@ def java_runtime(found: Iterable[java.Java], named: str | None) -> list[Finding]
     return [ok("java", f"{taken.major} in {taken.home}")]
 
 
-def memory(available: int) -> list[Finding]:
-    """Return whether ``available`` bytes will do."""
+def memory(available: int, *, to_start: bool) -> list[Finding]:
+    """Return whether ``available`` bytes will do, if a system is ``to_start`` here."""
     says = f"{available / machine.GIB:.1f} GiB are available"
+    if not to_start:
+        return [ok("memory", says)]
     if available < machine.MIN_FREE_MEMORY:
         return [
             problem("memory", says, "end other programs, or use a larger machine: `pipelines up` refuses")
@@ -89,25 +91,21 @@ def memory(available: int) -> list[Finding]:
     return [ok("memory", says)]
 
 
-def disk(home: Path) -> list[Finding]:
-    """Return whether there is room for the state of an embedded system in ``home``, which need not exist."""
+def disk(home: Path, *, to_start: bool) -> list[Finding]:
+    """Return whether there is room in ``home``, which need not exist, if a system is ``to_start`` there."""
     folder = next(parent for parent in (home.absolute(), *home.absolute().parents) if parent.exists())
     free = psutil.disk_usage(str(folder)).free
     says = f"{free / machine.GIB:.1f} GiB are free at {folder}"
-    if free < machine.MIN_FREE_DISK:
+    if to_start and free < machine.MIN_FREE_DISK:
         return [problem("disk", says, "delete something, or set PIPELINES_HOME to a folder on another disk")]
     return [ok("disk", says)]
 
 
-def ports(demanded: Mapping[str, int], ours: str = "") -> list[Finding]:
-    """Return which of the ports, by the variable that demands them, are taken by others.
-
-    ``ours`` is what the variables that name a running system say: a port in it is taken rightly.
-    """
+def ports(demanded: Mapping[str, int]) -> list[Finding]:
+    """Return which of the ports, by the variable that demands them, are taken."""
     taken = {name: port for name, port in demanded.items() if not machine.is_free(port)}
-    theirs = [name for name, port in taken.items() if f":{port}" not in ours]
-    if theirs:
-        says = ", ".join(f"{name}={taken[name]}" for name in theirs)
+    if taken:
+        says = ", ".join(f"{name}={port}" for name, port in taken.items())
         return [problem("ports", f"taken by another program: {says}", "end it, or set others, or unset them")]
     if not demanded:
         return [ok("ports", "none is demanded: `pipelines up` chooses free ones")]
@@ -122,8 +120,8 @@ def demanded_ports() -> dict[str, int]:
     return found | ({"WEB_PORT": page} if page else {})
 
 
-def jars() -> list[Finding]:
-    """Return whether the jars of Spark and of the servers have been fetched."""
+def jars(*, to_start: bool) -> list[Finding]:
+    """Return whether Spark's jars have been fetched, and the servers' too if they are ``to_start`` here."""
     asked = subprocess.run(
         [sys.executable, "-m", "spark_apps.jars", "--missing"],
         capture_output=True,
@@ -139,6 +137,8 @@ def jars() -> list[Finding]:
         return [
             problem("jars", f"Spark lacks {', '.join(lacking)}", "make setup, or python -m spark_apps.jars")
         ]
+    if not to_start:
+        return [ok("jars", "those of Spark are here")]
     if not all(artifacts.fetched(wanted) for wanted in (artifacts.KAFKA, artifacts.HADOOP)):
         return [warning("jars", "those of Kafka and HDFS are not here yet", "make setup fetches them")]
     return [ok("jars", "those of Spark, Kafka and HDFS are here")]

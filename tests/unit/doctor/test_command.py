@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import threading
 
 from control_plane.doctor import command, servers
@@ -41,6 +42,16 @@ def test_only_the_servers_that_are_named_are_asked(monkeypatch):
     assert "system" in command.checks({})
     asked = command.checks({"HDFS_URL": "http://127.0.0.1:9870"})
     assert ("hdfs" in asked, "kafka" in asked, "system" in asked) == (True, False, False)
+
+
+def test_a_system_that_runs_here_and_is_not_named_is_said(monkeypatch, tmp_path):
+    monkeypatch.setenv("PIPELINES_HOME", str(tmp_path))
+    (tmp_path / "pid").write_text(str(os.getpid()))
+    [found] = command.checks({})["system"]()
+    assert (found.level, f"process {os.getpid()}" in found.found) == ("warning", True)
+    (tmp_path / "pid").unlink()
+    [found] = command.checks({})["system"]()
+    assert found.level == "ok"
 
 
 def test_only_a_problem_is_in_the_way():
