@@ -36,7 +36,10 @@ def landed_batches(hdfs_url: str) -> list[LandedBatch]:
     """Return the complete batches under ``/batches``, the first to be complete first."""
     client = InsecureClient(hdfs_url, timeout=_TIMEOUT_S)
     try:
-        folders = client.list(BATCHES, status=True) if client.status(BATCHES, strict=False) else []
+        if client.status(BATCHES, strict=False) is None:
+            client.status("/")  # which every HDFS has: any web server may say that a folder is not there
+            return []
+        folders = client.list(BATCHES, status=True)
         names = [name for name, status in folders if status["type"] == "DIRECTORY"]
         found = [batch for name in names if (batch := _landed(client, name))]
     except (HdfsError, requests.RequestException) as error:
