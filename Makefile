@@ -151,6 +151,10 @@ lint: $(STAMPS)/project ## Check style, form, types and the direction of imports
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache > $(STAMPS)/imports.log || { cat $(STAMPS)/imports.log >&2; exit 1; }
 
+.PHONY: docs
+docs: $(STAMPS)/project ## Make docs/asyncapi.yaml, docs/settings.md and the tables of docs/events.md from the code
+	@$(BIN)/python -m docs.generate
+
 .PHONY: format
 format: $(STAMPS)/project ## Bring the code into its form
 	@$(BIN)/ruff check --quiet --fix .
@@ -165,6 +169,16 @@ lock: $(STAMPS)/uv ## Resolve the dependencies of pyproject.toml anew into the h
 	@$(BIN)/uv $(COMPILE) --upgrade pyproject.toml -o requirements.lock
 	@$(BIN)/uv $(COMPILE) --upgrade --group dev -c requirements.lock pyproject.toml -o $(LOCK)
 	@$(BIN)/uv $(COMPILE) --upgrade --group bench -c requirements.lock -o $(BENCH_LOCK)
+
+.PHONY: dist
+dist: $(STAMPS)/uv ## Build the wheel and the source distribution into dist/
+	@$(BIN)/uv build --quiet --python $(BIN)/python --out-dir dist
+	@ls dist
+
+.PHONY: sbom
+sbom: $(STAMPS)/jars ## Write what the system runs on to dist/sbom.json (CycloneDX)
+	@mkdir -p dist
+	@$(BIN)/python -m docs.generate.sbom > dist/sbom.json
 
 .PHONY: clean
 clean: ## Delete the state of embedded systems, and caches

@@ -22,6 +22,11 @@ log = structlog.get_logger()
 _TIMEOUT_S = 30.0
 _RETRY_S = 0.1
 _NO_LEADER_YET = {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE}
+_NO_TOPIC = {
+    KafkaError._UNKNOWN_PARTITION,
+    KafkaError._UNKNOWN_TOPIC,
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+}
 _complained_of: set[tuple[str | None, int | None]] = set()  # a watcher reads the same log again and again
 
 
@@ -95,6 +100,16 @@ def _recorded(message: Message) -> events.Recorded | None:
         return None
 
 
+def _unreadable(topic: str, bootstrap_servers: str, error: KafkaException) -> LogUnavailableError:
+    reason: KafkaError = error.args[0]
+    if reason.code() in _NO_TOPIC:
+        return LogUnavailableError(
+            f"there is no topic {topic} at {bootstrap_servers}: `pipelines topics` makes it, if this is the "
+            "right Kafka"
+        )
+    return LogUnavailableError(f"{topic} at {bootstrap_servers} cannot be read: {reason.str()}")
+
+
 def read(bootstrap_servers: str, topic: str) -> list[events.Recorded]:
     """Return the events of a control topic from its beginning to its end; unreadable records are logged.
 
@@ -104,7 +119,7 @@ def read(bootstrap_servers: str, topic: str) -> list[events.Recorded]:
         with _reader(bootstrap_servers) as consumer:
             return [found for message in _until_end(consumer, topic) if (found := _recorded(message))]
     except KafkaException as error:
-        raise LogUnavailableError(f"{topic} at {bootstrap_servers} cannot be read: {error}") from error
+        raise _unreadable(topic, bootstrap_servers, error) from error
 
 
 def follow(
@@ -154,7 +169,5 @@ def servers(bootstrap_servers: str) -> list[events.ServerAnnouncement]:
                 value = message.value()
                 latest[message.key() or b""] = events.ServerAnnouncement.decode(value) if value else None
     except KafkaException as error:
-        raise LogUnavailableError(
-            f"{topics.CONTROL_SERVERS} at {bootstrap_servers} cannot be read: {error}"
-        ) from error
+        raise _unreadable(topics.CONTROL_SERVERS, bootstrap_servers, error) from error
     return sorted((found for found in latest.values() if found), key=lambda found: found.since)

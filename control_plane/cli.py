@@ -13,31 +13,44 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 from typer.core import TyperGroup
 
-from control_plane import __version__, logs
+from control_plane import __version__, complaints, logs
 
 if TYPE_CHECKING:
-    from control_plane.settings import Servers
+    from collections.abc import Callable, Sequence
 
-_REMEDIES = {
-    "LogUnavailableError": "Is Kafka up, and KAFKA_BOOTSTRAP_SERVERS what `pipelines up` printed?",
-    "RegistryUnavailableError": "Is MLflow up, and MLFLOW_TRACKING_URI what `pipelines up` printed?",
-    "UnansweredError": "Is a model being served? `pipelines status` says so.",
-    "StorageUnavailableError": "Is HDFS up, and HDFS_URL what `pipelines up` printed?",
-}
+    from control_plane.settings import Servers
 
 
 class _Commands(TyperGroup):
-    """Says the project's own errors in one sentence; with ``--debug`` the traceback shows as well."""
+    """Says what went wrong in one sentence; with ``--debug`` the traceback shows as well.
+
+    The exit status is 2 for a command that was mistyped, and 1 for one that failed.
+    """
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        standalone = extra.pop("standalone_mode", True)
+        try:
+            status = super().main(*args, **extra | {"standalone_mode": False})
+        except Exception as error:
+            # By what it can do: the library has moved the class of its errors of usage more than once.
+            if not standalone or not hasattr(error, "format_message"):
+                raise
+            context: Any = getattr(error, "ctx", None)
+            if type(error).__name__ == "NoArgsIsHelpError":
+                typer.echo(context.get_help(), err=True)
+            else:
+                command = context.command_path if context else "pipelines"
+                typer.echo(f"pipelines: {complaints.usage(error.format_message(), command)}", err=True)
+            status = 2
+        return sys.exit(status or 0) if standalone else status
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except Exception as error:
-            ours = type(error).__module__.startswith("control_plane.")
-            if not ours or ctx.params.get("debug"):
+            if ctx.params.get("debug") or (said := complaints.sentence(error)) is None:
                 raise
-            remedy = _REMEDIES.get(type(error).__name__, "")
-            typer.echo(f"pipelines: {error}. {remedy}".removesuffix(". "), err=True)
+            typer.echo(f"pipelines: {said}", err=True)
             raise typer.Exit(1) from error
 
 
@@ -47,7 +60,6 @@ app = typer.Typer(
     name="pipelines",
     cls=_Commands,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help="Used-car prices, end to end: train on batches, answer a stream of requests, measure live.",
 )
@@ -65,6 +77,9 @@ app.add_typer(simulate, name="simulate")
 
 Every = Annotated[
     float | None, typer.Option(min=0.1, metavar="SECONDS", help="Check again and again; otherwise once.")
+]
+AcceptProfile = Annotated[
+    bool, typer.Option("--accept-profile", help="Take it however unlike the last accepted batch it is.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="As JSON, for programs.")]
 
@@ -94,6 +109,17 @@ def _servers() -> Servers:
     return load(Servers)
 
 
+def _brokers() -> str:
+    """Return the brokers' addresses if somebody listens there; Kafka's client would try for half a minute."""
+    from control_plane.audit import LogUnavailableError
+    from control_plane.reachable import complaint
+
+    addresses = _servers().kafka_bootstrap_servers
+    if why := complaint(addresses):
+        raise LogUnavailableError(f"Kafka at {addresses} does not answer: {why}")
+    return addresses
+
+
 @app.command()
 def up(home: Annotated[Path | None, typer.Option(help="Where its state is kept.")] = None) -> None:
     """Run the whole system until Ctrl-C, and print where its servers are once it is ready.
@@ -104,6 +130,17 @@ def up(home: Annotated[Path | None, typer.Option(help="Where its state is kept."
     from control_plane.up import run
 
     run(home or load(Home).pipelines_home)
+
+
+@app.command()
+def doctor(as_json: AsJson = False) -> None:
+    """Say what is in the way of the system on this machine, and in the servers that are named.
+
+    Exit status 1 when something is. Example: pipelines doctor --json
+    """
+    from control_plane.doctor.command import run
+
+    raise typer.Exit(run(as_json=as_json))
 
 
 @app.command()
@@ -183,8 +220,17 @@ def topics() -> None:
     from control_plane.settings import Topics, load
     from control_plane.topics import ensure_topics
 
-    made = ensure_topics(_servers().kafka_bootstrap_servers, load(Topics))
+    wanted = load(Topics)
+    made = ensure_topics(_brokers(), wanted)
     typer.echo(f"made: {', '.join(made)}" if made else "all topics are there")
+
+
+def _watch(watches: Sequence[Callable[[Servers], object]], every: float | None) -> None:
+    from control_plane import watchers
+
+    if every is None:
+        _brokers()
+    watchers.run(watches, _servers(), every)
 
 
 @watch.command("batches")
@@ -195,7 +241,7 @@ def watch_batches(every: Every = None) -> None:
     """
     from control_plane import watchers
 
-    watchers.run([watchers.watch_batches], _servers(), every)
+    _watch([watchers.watch_batches], every)
 
 
 @watch.command("models")
@@ -206,7 +252,7 @@ def watch_models(every: Every = None) -> None:
     """
     from control_plane import watchers
 
-    watchers.run([watchers.watch_models], _servers(), every)
+    _watch([watchers.watch_models], every)
 
 
 @watch.command("all")
@@ -217,7 +263,7 @@ def watch_all(every: Every = None) -> None:
     """
     from control_plane import watchers
 
-    watchers.run([watchers.watch_batches, watchers.watch_models], _servers(), every)
+    _watch([watchers.watch_batches, watchers.watch_models], every)
 
 
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same listings.")]
@@ -252,6 +298,7 @@ def simulate_traffic(
     """
     from control_plane.simulator.world import send_traffic
 
+    _brokers()
     send_traffic(_servers(), rate=rate, seconds=seconds, price_delay_s=price_delay, rows=rows, seed=seed)
 
 
@@ -271,8 +318,8 @@ def audit(
     from control_plane import answered_view, audit_view
 
     if of == "predictions":
-        raise typer.Exit(answered_view.run(_servers().kafka_bootstrap_servers, as_json=as_json))
-    audit_view.run(_servers().kafka_bootstrap_servers, follow=follow, as_json=as_json)
+        raise typer.Exit(answered_view.run(_brokers(), as_json=as_json))
+    audit_view.run(_brokers(), follow=follow, as_json=as_json)
 
 
 @app.command()
@@ -283,7 +330,7 @@ def status(as_json: AsJson = False) -> None:
     """
     from control_plane import status_view
 
-    status_view.run(_servers().kafka_bootstrap_servers, as_json=as_json)
+    status_view.run(_brokers(), as_json=as_json)
 
 
 @metrics.command("verify")
@@ -305,7 +352,7 @@ def metrics_verify(
     """
     from control_plane import recomputation_view
 
-    brokers = _servers().kafka_bootstrap_servers
+    brokers = _brokers()
     raise typer.Exit(
         recomputation_view.run(brokers, horizon=horizon, lead=lead, grace=grace, as_json=as_json)
     )
@@ -327,9 +374,7 @@ def web() -> None:
 @app.command()
 def train(
     batch: Annotated[str, typer.Argument(help="Its name, the folder below /batches in HDFS.")],
-    accept_profile: Annotated[
-        bool, typer.Option("--accept-profile", help="Take it however unlike the last accepted batch it is.")
-    ] = False,
+    accept_profile: AcceptProfile = False,
 ) -> None:
     """Train anew on a batch that was trained on, failed or was refused.
 
@@ -337,8 +382,48 @@ def train(
     """
     from control_plane.train import request
 
-    asked = request(_servers().kafka_bootstrap_servers, batch, accept_profile=accept_profile)
+    [asked] = request(_brokers(), batch, accept_profile=accept_profile)
     typer.echo(f"asked for a training on batch {asked.batch}; see how it goes: pipelines audit --follow")
+
+
+@app.command()
+def backfill(
+    batches: Annotated[list[str], typer.Argument(help="Their names, in the order to train on them.")],
+    accept_profile: AcceptProfile = False,
+) -> None:
+    """Train anew on several batches, one after the other; each makes a model version, which is rolled out.
+
+    Example: pipelines backfill batch-001 batch-002 batch-003
+    """
+    from control_plane.train import request
+
+    asked = request(_brokers(), *batches, accept_profile=accept_profile)
+    names = ", ".join(one.batch for one in asked)
+    typer.echo(f"asked for {len(asked)} trainings: {names}; see how they go: pipelines audit --follow")
+
+
+@app.command()
+def replay(
+    partition: Annotated[
+        int | None, typer.Option(min=0, help="One partition of listings; all unless given.")
+    ] = None,
+    first: Annotated[int | None, typer.Option(min=0, help="The offset to begin at.")] = None,
+    end: Annotated[int | None, typer.Option(min=0, help="The offset to end before.")] = None,
+    since: Annotated[
+        str | None, typer.Option(metavar="TIME", help="In place of --first: 2026-01-31T12:00:00Z.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(metavar="TIME", help="In place of --end.")] = None,
+    rate: Annotated[float, typer.Option(min=0.1, help="Requests a second, at most.")] = 100,
+    as_json: AsJson = False,
+) -> None:
+    """Send a range of requests again, under new ids (<old>/replay-<time>); prices are not sent again.
+
+    Example: pipelines replay --since 2026-01-31T12:00:00Z --until 2026-01-31T12:05:00Z
+    """
+    from control_plane import replay_view
+
+    chosen = replay_view.chosen(partition, first=first, end=end, since=since, until=until)
+    replay_view.run(_brokers(), chosen, rate=rate, as_json=as_json)
 
 
 @app.command()
@@ -356,8 +441,7 @@ def predict(
     """
     from control_plane import predict_view
 
-    brokers = _servers().kafka_bootstrap_servers
-    raise typer.Exit(predict_view.run(brokers, file, patience_s=patience, as_json=as_json))
+    raise typer.Exit(predict_view.run(_brokers, file, patience_s=patience, as_json=as_json))
 
 
 @app.command()
@@ -402,7 +486,7 @@ def rollback(
     """
     from control_plane.rollback import request
 
-    asked = request(_servers().kafka_bootstrap_servers, version)
+    asked = request(_brokers(), version)
     typer.echo(f"asked for model version {asked.version}; see how it goes: pipelines audit --follow")
 
 
@@ -438,7 +522,7 @@ def demo(
 
 def main() -> None:
     """Run the command line."""
-    sys.exit(app())
+    app(prog_name="pipelines")
 
 
 if __name__ == "__main__":

@@ -8,11 +8,14 @@ import sys
 
 import structlog
 
+from control_plane.settings import Logging, load
+
 
 def configure(level: str | None = None) -> None:
-    """Set structlog up, by ``LOG_LEVEL`` (default INFO) and ``LOG_FORMAT`` (json or console)."""
-    chosen = (level or os.environ.get("LOG_LEVEL") or "INFO").upper()
-    pretty = os.environ.get("LOG_FORMAT", "console" if sys.stderr.isatty() else "json") == "console"
+    """Set structlog up, by ``LOG_LEVEL`` and ``LOG_FORMAT``. Raises SettingsError for others."""
+    settings = load(Logging)
+    chosen = level or settings.level
+    pretty = (settings.format or ("console" if sys.stderr.isatty() else "json")) == "console"
     renderer: structlog.typing.Processor = (
         structlog.dev.ConsoleRenderer(colors="NO_COLOR" not in os.environ)
         if pretty

@@ -14,6 +14,7 @@ from control_plane import listing_files
 from control_plane.predicting import predicted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from control_plane.records import Answer
@@ -21,17 +22,18 @@ if TYPE_CHECKING:
 _COLUMNS = ("car", "price", "from", "to", "version", "remark")
 
 
-def run(bootstrap_servers: str, file: Path, *, patience_s: float, as_json: bool) -> int:
+def run(brokers: Callable[[], str], file: Path, *, patience_s: float, as_json: bool) -> int:
     """Print the price of each listing: JSON lines, a table on a terminal, plain lines in a pipe.
 
-    Returns the exit status: 1 when a listing got no price.
+    ``brokers`` returns their addresses, and is asked once the file is read. Returns the exit status: 1 when a
+    listing got no price.
     """
     listings = listing_files.listings(*listing_files.read(file))
     table = Table(*_COLUMNS, show_edge=False)
     for column in table.columns[1:4]:
         column.justify = "right"
     rejected = False
-    for number, answer in predicted(bootstrap_servers, listings, patience_s=patience_s):
+    for number, answer in predicted(brokers(), listings, patience_s=patience_s):
         rejected |= answer.status == "rejected"
         if as_json:
             sys.stdout.write(json.dumps(msgspec.to_builtins(answer)) + "\n")

@@ -11,11 +11,34 @@ import msgspec
 Amount: TypeAlias = Annotated[float, msgspec.Meta(ge=-1e15, le=1e15)]
 Number: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Version: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=2**31)]
+Text: TypeAlias = Annotated[str, msgspec.Meta(min_length=1)]
 Moment: TypeAlias = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class RecordError(ValueError):
     """A record that is not what the contract says; the message says why."""
+
+
+class Request(msgspec.Struct, frozen=True, tag_field="kind", tag="request"):
+    """A record of ``listings`` that asks for a price. Its key is the request id.
+
+    ``listing`` has the raw columns, named and formatted as in the dataset; ``make_name``, ``model_name`` and
+    ``year`` must be there, unknown ones are ignored.
+    """
+
+    request_id: Text
+    listing: dict[str, str | float | bool | None]
+
+
+class Price(msgspec.Struct, frozen=True, tag_field="kind", tag="price"):
+    """A record of ``listings`` that tells what a car got (US dollars). Its key is the request id.
+
+    ``priced_at`` is the manager's own time (ISO 8601, UTC), told on and never compared.
+    """
+
+    request_id: Text
+    price: float
+    priced_at: str | None = None
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -61,7 +84,7 @@ class Outcome(msgspec.Struct, frozen=True):
     epoch: Number | None = None
 
 
-class ErrorWindow(msgspec.Struct, frozen=True):
+class ErrorWindow(msgspec.Struct, frozen=True, tag_field="kind", tag="error"):
     """A record of ``metrics`` of the kind ``error``: one window of one model of one version.
 
     ``rmse``, ``mae`` and ``bias`` are US dollars, ``mape`` and ``coverage`` shares.

@@ -11,6 +11,8 @@ from typing import Any
 
 import requests
 
+from control_plane.reachable import plainly
+
 MODEL = "used-car-price"
 CHAMPION = "champion"
 JOB_TAG = "pipelines.job"
@@ -89,7 +91,7 @@ class Registry:
             answer: dict[str, Any] = {} if response.status_code >= _SERVER_ERROR else response.json()
         except requests.RequestException as error:
             raise RegistryUnavailableError(
-                f"MLflow at {self.tracking_uri} did not answer: {error}"
+                f"MLflow at {self.tracking_uri} did not answer: {plainly(error)}"
             ) from error
         if response.status_code >= _SERVER_ERROR:
             raise RegistryUnavailableError(f"MLflow at {self.tracking_uri} answered {response.status_code}")

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+    from pydantic_core import ErrorDetails
 
 
 class SettingsError(ValueError):
@@ -29,10 +33,21 @@ def load(settings: type[S], **overrides: Any) -> S:
     except ValidationError as error:
         prefix = str(settings.model_config.get("env_prefix") or "")
         problems = (
-            f"{(prefix + str(problem['loc'][0])).upper()}={problem['input']!r}: {problem['msg']}"
+            _said(
+                f"{prefix}{problem['loc'][0]}".upper(),
+                settings.model_fields.get(str(problem["loc"][0])),
+                problem,
+            )
             for problem in error.errors()
         )
         raise SettingsError("; ".join(problems)) from None
+
+
+def _said(variable: str, field: FieldInfo | None, problem: ErrorDetails) -> str:
+    if problem["type"] == "missing":
+        meaning = f": {field.description}" if field and field.description else ""
+        return f"{variable} must be set{meaning}"
+    return f"{variable}={problem['input']!r}: {problem['msg'].removeprefix('Value error, ')}"
 
 
 def _web_address(url: str) -> str:
@@ -47,9 +62,11 @@ WebAddress = Annotated[str, AfterValidator(_web_address)]
 class Servers(BaseSettings):
     """Where Kafka, MLflow and HDFS (by WebHDFS) answer."""
 
-    kafka_bootstrap_servers: str = Field("127.0.0.1:9092", min_length=1)
-    mlflow_tracking_uri: WebAddress = "http://127.0.0.1:5000"
-    hdfs_url: WebAddress = "http://127.0.0.1:9870"
+    kafka_bootstrap_servers: str = Field(
+        "127.0.0.1:9092", min_length=1, description="the brokers: host:port, several with commas"
+    )
+    mlflow_tracking_uri: WebAddress = Field("http://127.0.0.1:5000", description="the MLflow server")
+    hdfs_url: WebAddress = Field("http://127.0.0.1:9870", description="WebHDFS, at the NameNode")
 
     @property
     def hdfs_root(self) -> str:
@@ -69,15 +86,33 @@ class Topics(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="topics_")
 
     partitions: int = Field(2, ge=1, description="of listings, predictions and outcomes")
-    replication: int = Field(1, ge=1)
-    min_insync_replicas: int = Field(1, ge=1)
+    replication: int = Field(1, ge=1, description="copies of each partition")
+    min_insync_replicas: int = Field(
+        1, ge=1, description="copies that must have a record before it counts as written"
+    )
     retention_days: float = Field(7, gt=0, description="of the data topics; the control topics stay forever")
+
+
+class Logging(BaseSettings):
+    """What is logged, and how; on standard error."""
+
+    model_config = SettingsConfigDict(env_prefix="log_", env_ignore_empty=True)
+
+    level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
+        BeforeValidator(lambda level: str(level).upper()),
+    ] = Field("INFO", description="the least that is said")
+    format: Literal["json", "console"] | None = Field(
+        None, description="for programs or for people; by whether it is a terminal unless given"
+    )
 
 
 class Home(BaseSettings):
     """Where an embedded system keeps its state: one folder, which may be deleted when nothing runs."""
 
-    pipelines_home: Path = Path(".pipelines")
+    pipelines_home: Path = Field(
+        Path(".pipelines"), description="servers, logs and data of an embedded system; each has its own"
+    )
 
 
 class ControlPlane(BaseSettings):
@@ -85,7 +120,9 @@ class ControlPlane(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="control_")
 
-    launcher: str = Field("local", pattern="^(local|kubernetes)$")
+    launcher: Literal["local", "kubernetes"] = Field(
+        "local", description="what runs trainings and servers: processes of this machine, or Kubernetes"
+    )
     training_command: list[str] = Field(
         [
             sys.executable,
@@ -100,8 +137,10 @@ class ControlPlane(BaseSettings):
         "(true or false) are filled in",
     )
     training_attempts: int = Field(3, ge=1, description="tries of a training before its batch is given up")
-    training_deadline_s: float = Field(3600, gt=0)
-    rollout_deadline_s: float = Field(300, gt=0)
+    training_deadline_s: float = Field(3600, gt=0, description="after which an attempt is ended")
+    rollout_deadline_s: float = Field(
+        300, gt=0, description="within which a server of the new version must answer"
+    )
     heartbeat: Path | None = Field(
         None,
         description="a file touched every second for a liveness probe; under PIPELINES_HOME unless given",
@@ -127,7 +166,7 @@ class Kubernetes(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="k8s_")
 
-    namespace: str = "pipelines"
+    namespace: str = Field("pipelines", description="where all of it is")
     training_template: str = Field("training", description="the suspended CronJob that trainings are made of")
-    serving_deployment: str = "serving"
-    serving_container: str = "serving"
+    serving_deployment: str = Field("serving", description="the Deployment that rollouts change")
+    serving_container: str = Field("serving", description="the container in it that gets MODEL_VERSION")

@@ -8,6 +8,8 @@ from typing import Any
 import requests
 from hdfs import HdfsError, InsecureClient
 
+from control_plane.reachable import plainly
+
 BATCHES = "/batches"
 COMPLETE = "_SUCCESS"
 LOGS = "/logs"
@@ -34,11 +36,14 @@ def landed_batches(hdfs_url: str) -> list[LandedBatch]:
     """Return the complete batches under ``/batches``, the first to be complete first."""
     client = InsecureClient(hdfs_url, timeout=_TIMEOUT_S)
     try:
-        folders = client.list(BATCHES, status=True) if client.status(BATCHES, strict=False) else []
+        if client.status(BATCHES, strict=False) is None:
+            client.status("/")  # which every HDFS has: any web server may say that a folder is not there
+            return []
+        folders = client.list(BATCHES, status=True)
         names = [name for name, status in folders if status["type"] == "DIRECTORY"]
         found = [batch for name in names if (batch := _landed(client, name))]
     except (HdfsError, requests.RequestException) as error:
-        raise StorageUnavailableError(f"HDFS at {hdfs_url} did not answer: {error}") from error
+        raise StorageUnavailableError(f"HDFS at {hdfs_url} did not answer: {plainly(error)}") from error
     return sorted(found, key=lambda batch: (batch.completed_ms, batch.batch))
 
 
@@ -58,5 +63,5 @@ def keep_log(hdfs_url: str, job: str, log: bytes) -> str:
     try:
         InsecureClient(hdfs_url, timeout=_TIMEOUT_S).write(path, log, overwrite=True)
     except (HdfsError, requests.RequestException) as error:
-        raise StorageUnavailableError(f"HDFS at {hdfs_url} did not answer: {error}") from error
+        raise StorageUnavailableError(f"HDFS at {hdfs_url} did not answer: {plainly(error)}") from error
     return path

@@ -1,4 +1,4 @@
-"""Asking for a batch to be trained on anew: one that failed, was refused, or was trained on before."""
+"""Asking for batches to be trained on anew: those that failed, were refused, or were trained on before."""
 
 from __future__ import annotations
 
@@ -21,13 +21,24 @@ class TrainingRequestError(RuntimeError):
     """The training that was asked for cannot be; the message says why, and what can."""
 
 
-def request(bootstrap_servers: str, batch: str, *, accept_profile: bool) -> events.TrainingRequested:
-    """Publish ``training.requested`` for the batch, or raise :class:`TrainingRequestError`."""
-    check(audit.read(bootstrap_servers, events.BATCHES), batch)
+def request(
+    bootstrap_servers: str, *batches: str, accept_profile: bool
+) -> tuple[events.TrainingRequested, ...]:
+    """Publish ``training.requested`` for each batch, in this order, or raise :class:`TrainingRequestError`.
+
+    Either all are asked for or none is. They are trained on one after the other, behind those that wait.
+    """
+    records = audit.read(bootstrap_servers, events.BATCHES)
+    batches = tuple(dict.fromkeys(batches))
+    for batch in batches:
+        check(records, batch)
     now = datetime.now(UTC)
     now = now.replace(microsecond=now.microsecond // 1000 * 1000)  # as the event's id tells it
-    requested = events.TrainingRequested(batch=batch, requested_at=now, accept_profile=accept_profile)
-    audit.publish(bootstrap_servers, requested, source=SOURCE)
+    requested = tuple(
+        events.TrainingRequested(batch=batch, requested_at=now, accept_profile=accept_profile)
+        for batch in batches
+    )
+    audit.publish(bootstrap_servers, *requested, source=SOURCE)
     return requested
 
 

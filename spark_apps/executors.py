@@ -37,15 +37,17 @@ _BACKEND_OPTIONS = {
 class Executors(BaseSettings):
     """How many executors there are, how large, and what their pods are made of."""
 
-    executors: int = Field(1, ge=1)
+    executors: int = Field(1, ge=1, description="pods beside the driver's")
     executor_cores: int = Field(2, ge=1, description="tasks of one executor at the same time")
     executor_cpu: str = Field("1", description="what one executor's pod asks Kubernetes for")
     executor_memory: str = Field("1g", pattern=r"^\d+[mg]$", description="heap of one executor's JVM")
-    executor_template: Path = Path("/etc/pipelines/executor.yaml")
+    executor_template: Path = Field(
+        Path("/etc/pipelines/executor.yaml"), description="the manifest of an executor's pod"
+    )
     image: str = Field(min_length=1, description="of this pod, which the executors' pods take as well")
-    pod_name: str = Field(min_length=1)
-    pod_ip: str = Field(min_length=1)
-    pod_namespace: str = Field(min_length=1)
+    pod_name: str = Field(min_length=1, description="of this pod, which owns the executors")
+    pod_ip: str = Field(min_length=1, description="at which the executors reach this pod")
+    pod_namespace: str = Field(min_length=1, description="of this pod, and the executors")
 
     @property
     def slots(self) -> int:

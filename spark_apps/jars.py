@@ -1,12 +1,14 @@
 """Puts the jars that the apps need beyond Spark's own into the installed pyspark.
 
 Run as ``python -m spark_apps.jars``. There the jars are on the classpath of every session, with no
-``spark.jars.packages`` and no network at start.
+``spark.jars.packages`` and no network at start. With ``--missing`` it only prints, as a JSON list, what it
+would install.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import json
 import re
 import shutil
@@ -15,7 +17,6 @@ import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import pyspark
 import structlog
 
 from control_plane import logs
@@ -45,8 +46,11 @@ _JAR_NAME = re.compile(r"(?P<artifact>.+)-\d+(\.[\w+]+)*(-[A-Za-z]\w*)*\.jar")
 
 
 def jars_folder() -> Path:
-    """Return the folder of the installed pyspark's jars."""
-    return Path(pyspark.__file__).parent / "jars"
+    """Return the folder of the installed pyspark's jars; it is found, not imported, which takes a second."""
+    spec = importlib.util.find_spec("pyspark")
+    assert spec is not None  # its version was asked for above  # noqa: S101
+    assert spec.origin is not None  # noqa: S101
+    return Path(spec.origin).parent / "jars"
 
 
 def class_archive(java: Path) -> Path:
@@ -129,6 +133,9 @@ def _installed(folder: Path) -> Installed:
 
 if __name__ == "__main__":
     logs.configure()
+    if sys.argv[1:] == ["--missing"]:
+        sys.stdout.write(json.dumps(missing()) + "\n")
+        sys.exit()
     try:
         install()
     except SandboxError as error:

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pydantic import Field
 from pydantic_settings import BaseSettings
 from pyspark import SparkContext
 from pyspark.sql import SparkSession
@@ -37,8 +38,8 @@ class SparkSettings(BaseSettings):
     ``k8s://https://kubernetes.default.svc`` is the cluster that this pod is in (``spark_apps.executors``).
     """
 
-    spark_master: str | None = None
-    spark_ui: bool = False
+    spark_master: str | None = Field(None, description="a cluster; threads of this process unless given")
+    spark_ui: bool = Field(False, description="whether Spark serves its own pages")
 
     @property
     def on_kubernetes(self) -> bool:

@@ -56,6 +56,11 @@ def jars(coordinates: Sequence[str]) -> list[Path]:
         return found
 
 
+def fetched(coordinates: Sequence[str]) -> bool:
+    """Whether :func:`jars` would find all of them here, without a network."""
+    return bool(_recall(_memory(coordinates)))
+
+
 def _memory(coordinates: Sequence[str]) -> Path:
     digest = hashlib.sha256("\n".join(coordinates).encode()).hexdigest()[:16]
     return class_data.folder() / f"jars-{digest}.txt"

@@ -21,7 +21,7 @@ from control_plane import logs
 from control_plane.sandbox.errors import SandboxError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 log = structlog.get_logger()
 
@@ -32,6 +32,7 @@ DEBIAN_PACKAGE = "openjdk-17-jre-headless"
 JVM_FOLDER = Path("/usr/lib/jvm")
 # Spark's vectorised linear algebra; Java runtimes cut down with jlink often lack it.
 NEEDED_MODULE = "jdk.incubator.vector"
+EXPECTED = f"Java {' or '.join(map(str, PREFERRED))} (up to {ACCEPTED[-1]}) with the module {NEEDED_MODULE}"
 
 
 @dataclass(frozen=True)
@@ -54,16 +55,21 @@ def java_home() -> Path:
     An explicit JAVA_HOME is taken when it is usable and passed over, with a warning, when not. Of the
     others a preferred version (17, 21) wins. Raises :class:`SandboxError` when there is none.
     """
-    found = list(_installed())
+    found = list(installed())
     usable = [java for java in found if java.usable]
     named = os.environ.get("JAVA_HOME")
     if named and usable and usable[0].home == Path(named):
         return usable[0].home
     if named:
-        log.warning("java.passed_over", JAVA_HOME=named, expects=_expectation())
+        log.warning("java.passed_over", JAVA_HOME=named, expects=EXPECTED)
     if usable:
-        return min(usable, key=lambda java: java.major not in PREFERRED).home
+        return preferred(usable).home
     return _bring(found)
+
+
+def preferred(usable: Sequence[Java]) -> Java:
+    """Return the one to take: the first of a preferred version, else the first."""
+    return min(usable, key=lambda java: java.major not in PREFERRED)
 
 
 def inspect(home: Path) -> Java | None:
@@ -91,7 +97,7 @@ def _ask_version(home: Path) -> str:
     return match.group(1) if match else ""
 
 
-def _installed() -> Iterator[Java]:
+def installed() -> Iterator[Java]:
     """Yield JAVA_HOME first, then ``java`` on the path, then what distributions install, each once."""
     named = os.environ.get("JAVA_HOME")
     on_path = shutil.which("java")
@@ -115,7 +121,7 @@ def _bring(found: list[Java]) -> Path:
             return java.home
     here = ", ".join(f"Java {java.major} in {java.home}" for java in found) or "no Java"
     raise SandboxError(
-        f"This machine has {here}, and {_expectation()} is needed; none could be downloaded: install one "
+        f"This machine has {here}, and {EXPECTED} is needed; none could be downloaded: install one "
         f"(Debian and Ubuntu: apt-get install {DEBIAN_PACKAGE}) or set JAVA_HOME to one."
     )
 
@@ -138,11 +144,7 @@ def _from_debian() -> Java | None:
         if done.returncode != 0:
             log.warning("java.not_installed", by="apt-get", reason=done.stderr.strip()[-300:])
             return None
-    return next((java for java in _installed() if java.usable), None)
-
-
-def _expectation() -> str:
-    return f"Java {' or '.join(map(str, PREFERRED))} (up to {ACCEPTED[-1]}) with the module {NEEDED_MODULE}"
+    return next((java for java in installed() if java.usable), None)
 
 
 if __name__ == "__main__":

@@ -13,9 +13,9 @@ class SandboxSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="sandbox_")
 
-    kafka_port: int | None = Field(None, ge=1, le=65535)
+    kafka_port: int | None = Field(None, ge=1, le=65535, description="of the broker")
     hdfs_port: int | None = Field(None, ge=1, le=65535, description="of WebHDFS")
-    mlflow_port: int | None = Field(None, ge=1, le=65535)
+    mlflow_port: int | None = Field(None, ge=1, le=65535, description="of MLflow")
     start_timeout_s: float = Field(120, gt=0, description="within which each server must answer")
 
     def demanded_ports(self) -> dict[str, int]:
@@ -38,7 +38,7 @@ class ContainerSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="server_")
 
-    home: Path = Path("/var/lib/pipelines")
+    home: Path = Field(Path("/var/lib/pipelines"), description="the volume with its data")
     host: str = Field(min_length=1, description="the name by which clients and the other servers reach it")
     namenode: str = Field("hdfs-namenode", description="the NameNode's name, to a DataNode")
     outside: str | None = Field(
@@ -46,4 +46,4 @@ class ContainerSettings(BaseSettings):
         pattern=r"^.+:\d+$",
         description="host:port at which clients beyond the containers' network reach Kafka",
     )
-    start_timeout_s: float = Field(120, gt=0)
+    start_timeout_s: float = Field(120, gt=0, description="within which it must answer")

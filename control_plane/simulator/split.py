@@ -16,6 +16,8 @@ TEST_FOLDER = "test"
 _RECORDS_AT_ONCE = 2_000
 _ROWS_PER_PART = 100_000
 _HASH_RANGE = 2**64
+# Without these there is nothing to train on, or to ask for; see spark_apps/listings/schema.py.
+_NEEDED = ("make_name", "model_name", "year", "price")
 
 
 class SplitError(ValueError):
@@ -57,6 +59,8 @@ def split(
         header = next(stream, b"")
         if not header:
             raise SplitError(f"{csv} is empty: give the dataset's CSV file with its header")
+        if lacking := [name for name in _NEEDED if name not in header.decode("utf-8-sig", "replace")]:
+            raise SplitError(f"{csv} is no CSV file of listings: its header lacks {', '.join(lacking)}")
         columns, ending = count_fields(header), b"" if header.endswith(b"\n") else b"\n"
         targets = [PartFiles(out / name, header + ending, repeat(rows_per_part)) for name in names]
         while block := list(islice(stream, _RECORDS_AT_ONCE)):

@@ -17,6 +17,7 @@ import requests
 import structlog
 from hdfs import HdfsError
 
+from control_plane.reachable import plainly
 from control_plane.simulator.batches import deliver
 from control_plane.simulator.generator import generate
 from control_plane.simulator.traffic import Ledger, Traffic, percentiles
@@ -47,7 +48,9 @@ def send_batch(servers: Servers, batch: str, rows: int, seed: int) -> None:
         try:
             deliver(servers.hdfs_url, Path(folder), batch)
         except (HdfsError, requests.RequestException) as error:
-            raise StorageUnavailableError(f"HDFS at {servers.hdfs_url} did not answer: {error}") from error
+            raise StorageUnavailableError(
+                f"HDFS at {servers.hdfs_url} did not answer: {plainly(error)}"
+            ) from error
 
 
 def send_traffic(

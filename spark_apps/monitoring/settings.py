@@ -28,7 +28,7 @@ class Monitoring(BaseSettings):
     batch_records: int = Field(50_000, ge=1, description="records of a topic that one batch joins at most")
     checkpoint: str = Field("", description="a folder or Hadoop URL; under PIPELINES_HOME unless given")
     heartbeat: Path | None = Field(None, description="a file touched every second for a liveness probe")
-    cores: int = Field(2, ge=1)
+    cores: int = Field(2, ge=1, description="threads of Spark")
     memory: str = Field("512m", pattern=r"^\d+[mg]$", description="heap of the JVM")
     java_options: str = Field(
         "-XX:TieredStopAtLevel=1",

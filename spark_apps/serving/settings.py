@@ -19,14 +19,14 @@ def _memory_folder() -> Path:
 class Pinned(BaseSettings):
     """The model version that a server must serve; without one it takes the newest that is registered."""
 
-    model_version: int | None = Field(None, ge=1)
+    model_version: int | None = Field(None, ge=1, description="the newest registered one unless given")
 
 
 class Pod(BaseSettings):
     """The pod that this server is, where it is one."""
 
-    pod_name: str | None = None
-    pod_namespace: str = "default"
+    pod_name: str | None = Field(None, description="by which it holds the Lease, and is told of")
+    pod_namespace: str = Field("default", description="where the Lease is")
 
 
 class Serving(BaseSettings):
@@ -42,7 +42,9 @@ class Serving(BaseSettings):
     batch: str = Field("6 hours", description="length of a real-time batch; its end costs one late answer")
     fetch_wait_ms: int = Field(50, ge=1, le=1000, description="how long the broker may hold an empty fetch")
     warmup_bursts: int = Field(4, ge=1, description="bursts of warm-up requests, at most")
-    marker_every_s: float = Field(1, gt=0)
+    marker_every_s: float = Field(
+        1, gt=0, description="how often the active server commits how far it has got"
+    )
     leadership: Literal["file", "lease"] = Field("file", description="a lease is one of Kubernetes")
     await_rollout: bool = Field(
         False, description="without MODEL_VERSION: wait to be replaced by a server that has it"

@@ -22,14 +22,14 @@ class TrainingSettings(BaseSettings):
     )
     parallelism: int = Field(3, ge=1, description="fits that run at the same time")
     cumulative: bool = Field(True, description="go on from the newest registered model's train set")
-    model_name: str = Field("used-car-price", min_length=1)
-    experiment: str = Field("used-car-price", min_length=1)
+    model_name: str = Field("used-car-price", min_length=1, description="the registered model")
+    experiment: str = Field("used-car-price", min_length=1, description="of MLflow, for the runs")
 
     boosting: Literal["xgboost", "spark"] = Field("xgboost", description="which gradient boosting to fit")
     boosting_rounds: int = Field(1_000, ge=1, description="at most; early stopping chooses fewer")
     boosting_nodes: int = Field(80_000, ge=100, description="of all trees together, at most")
 
-    folds: int = Field(5, ge=2)
+    folds: int = Field(5, ge=2, description="of the cross-validation")
     grid: int = Field(4, ge=1, description="settings of a member to choose from, at most")
     test_share: float = Field(0.15, gt=0, lt=1, description="of the cars, never trained on")
     confidence: float = Field(0.9, gt=0, lt=1, description="share of prices that low to high should hold")

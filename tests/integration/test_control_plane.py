@@ -201,6 +201,22 @@ def test_a_batch_that_is_asked_for_has_all_its_attempts_again(plane, batch):
     ]
 
 
+def test_batches_that_are_asked_for_together_are_trained_on_in_that_order(plane, batch):
+    first, second = batch("good"), batch("good")
+    plane.arrive(first, second)
+    trained(plane, second)
+    assert pipelines(plane.servers, "backfill", second, "unheard-of").returncode == 1
+    assert pipelines(plane.servers, "backfill", second, first, second).returncode == 0
+    eventually(lambda: plane.types(first).count("training.succeeded") == 2)
+    records = audit.read(plane.servers.kafka_bootstrap_servers, events.BATCHES)
+    begun = [
+        record.event.subject
+        for record in records
+        if isinstance(record.event, events.TrainingStarted) and record.event.subject in {first, second}
+    ]
+    assert begun == [first, second, second, first]
+
+
 def test_a_batch_that_never_arrived_cannot_be_asked_for(plane, batch):
     said = pipelines(plane.servers, "train", "unheard-of")
     assert said.returncode == 1

@@ -6,7 +6,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from control_plane import __version__, logs, rollback
+from control_plane import __version__, logs, reachable, rollback
 from control_plane.cli import app
 
 
@@ -17,6 +17,7 @@ def _logging_as_it_is(monkeypatch):
 
 COMMANDS = [
     "up",
+    "doctor",
     "generate",
     "split",
     "demo",
@@ -31,13 +32,16 @@ COMMANDS = [
     "status",
     "train",
     "predict",
+    "backfill",
+    "replay",
     "explain",
     "exporter",
 ]
 
 
 def pipelines(*arguments, **environment):
-    return CliRunner().invoke(app, list(arguments), env={"NO_COLOR": "1", "COLUMNS": "200"} | environment)
+    told = {"NO_COLOR": "1", "COLUMNS": "200"} | environment
+    return CliRunner().invoke(app, list(arguments), env=told, prog_name="pipelines")
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, "rollback"])
@@ -72,6 +76,7 @@ def test_an_error_of_ours_is_one_sentence_and_a_traceback_only_on_demand(monkeyp
         raise rollback.RollbackError("there is no version to go back to")
 
     monkeypatch.setattr(rollback, "request", refuse)
+    monkeypatch.setattr(reachable, "complaint", lambda _: None)
     said = pipelines("rollback")
     assert (said.exit_code, said.stderr) == (1, "pipelines: there is no version to go back to\n")
     assert isinstance(pipelines("--debug", "rollback").exception, rollback.RollbackError)
@@ -82,6 +87,7 @@ def test_an_error_of_nobody_is_not_hidden(monkeypatch):
         raise ZeroDivisionError
 
     monkeypatch.setattr(rollback, "request", break_down)
+    monkeypatch.setattr(reachable, "complaint", lambda _: None)
     assert isinstance(pipelines("rollback").exception, ZeroDivisionError)
 
 
@@ -102,3 +108,15 @@ def test_an_explanation_needs_mlflow(tmp_path):
     said = pipelines("explain", f"{tmp_path}/listing.json", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
     assert said.exit_code == 1
     assert said.stderr.endswith("Is MLflow up, and MLFLOW_TRACKING_URI what `pipelines up` printed?\n")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_gets_its_completion(shell):
+    script = pipelines(_PIPELINES_COMPLETE=f"source_{shell}")
+    assert script.exit_code == 0
+    assert "_PIPELINES_COMPLETE" in script.output
+
+
+def test_a_shell_is_told_the_commands_that_begin_as_typed():
+    said = pipelines(_PIPELINES_COMPLETE="complete_bash", COMP_WORDS="pipelines sta", COMP_CWORD="1")
+    assert said.output.split() == ["status"]

@@ -90,9 +90,18 @@ def test_a_broken_record_goes_along_untouched_and_is_counted(source: Path, tmp_p
 
 
 def test_a_last_line_without_end_gets_one_so_that_parts_can_be_joined(tmp_path: Path):
-    (tmp_path / "f.csv").write_bytes(b"vin,a\n1HGCM82633A000001,x\n1HGCM82633A000002,y")
+    (tmp_path / "f.csv").write_bytes(
+        b"vin,make_name,model_name,year,price\n1HGCM82633A000001,,,,x\n1HGCM82633A000002,,,,y"
+    )
     split(tmp_path / "f.csv", tmp_path / "out", batches=1, test_share=0, seed=0)
     assert (tmp_path / "out/batch-001/part-00000.csv").read_bytes().endswith(b",y\n")
+
+
+def test_a_file_of_something_else_is_refused_before_anything_is_written(tmp_path: Path):
+    (tmp_path / "f.csv").write_text("vin,price\n1,2\n")
+    with pytest.raises(SplitError, match="its header lacks make_name, model_name, year"):
+        split(tmp_path / "f.csv", tmp_path / "out", batches=1, test_share=0, seed=0)
+    assert not (tmp_path / "out").exists()
 
 
 def test_what_an_earlier_run_left_is_replaced(source: Path, tmp_path: Path):

@@ -1,0 +1,1 @@
+"""Makes what is generated in ``docs/`` from the code: ``python -m docs.generate``, which is ``make docs``."""
