@@ -244,15 +244,27 @@ def simulate_traffic(
     seconds: Annotated[float | None, typer.Option(min=0, help="Until SIGTERM unless given.")] = None,
     price_delay: Annotated[float, typer.Option(min=0, help="Seconds from an answer to its price.")] = 5,
     rows: Annotated[int, typer.Option(min=1, help="Listings to ask about, over and over.")] = 2_000,
+    drift: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Dear makes, more miles, lower prices: 0 as in batches, 1 at most."),
+    ] = 0,
     seed: Seed = 1,
 ) -> None:
     """Ask for prices, report the real ones later, and print as JSON how the answers came.
 
-    Example: pipelines simulate traffic --rate 50 --seconds 60
+    Example: pipelines simulate traffic --rate 50 --seconds 60 --drift 0.5
     """
     from control_plane.simulator.world import send_traffic
 
-    send_traffic(_servers(), rate=rate, seconds=seconds, price_delay_s=price_delay, rows=rows, seed=seed)
+    send_traffic(
+        _servers(),
+        rate=rate,
+        seconds=seconds,
+        price_delay_s=price_delay,
+        rows=rows,
+        seed=seed,
+        drift=drift,
+    )
 
 
 @app.command()
