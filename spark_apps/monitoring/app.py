@@ -73,14 +73,14 @@ def run(settings: Monitoring, brokers: str, stopping: threading.Event) -> None:
             replay=settings.replay,
         )
         .transform(windows.by_model)
-        .transform(windows.error_windows, settings.window)
+        .transform(windows.error_windows, settings.window, settings.step)
         .transform(windows.as_records)
     )
     windowed = kafka.start(errors, brokers, topics.METRICS, name="windows", settings=settings)
 
     ticker = ticks.Ticker(
         ticks.kafka_sender(brokers, topics.MONITORING_TICKS),
-        window=settings.window,
+        step=settings.step,
         delay=settings.delay,
         patience=2 * settings.trigger,
     )

@@ -19,7 +19,10 @@ class Monitoring(BaseSettings):
 
     price_horizon: float = Field(DAY_S, gt=0, description="how long after its answer a price may come")
     price_lead: float = Field(3600, ge=0, description="how long before its answer a price may have come")
-    window: float = Field(60, ge=0.001, description="length of the tumbling windows")
+    window: float = Field(60, ge=0.001, description="length of the windows of errors")
+    slide: float = Field(
+        0, ge=0, description="how long after one window the next one begins; 0: when it ends, so none overlap"
+    )
     delay: float = Field(5, gt=0, description="how long after its end a window waits for outcomes")
     replay: float = Field(
         600, gt=0, description="how long an outcome is recognised that a killed batch had written already"
@@ -43,6 +46,19 @@ class Monitoring(BaseSettings):
         if replay < fields.data.get("delay", 0):
             raise ValueError("expects at least MONITORING_DELAY")
         return replay
+
+    @field_validator("slide")
+    @classmethod
+    def _divides_the_window(cls, slide: float, fields: ValidationInfo) -> float:
+        window = fields.data.get("window", 0)
+        if slide and (slide > window or round(window * 1000) % max(1, round(slide * 1000))):
+            raise ValueError("expects a whole part of MONITORING_WINDOW")
+        return slide
+
+    @property
+    def step(self) -> float:
+        """How long after one window the next one begins, seconds: one ends as often."""
+        return self.slide or self.window
 
     @property
     def checkpoint_root(self) -> str:

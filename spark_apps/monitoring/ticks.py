@@ -28,19 +28,22 @@ log = structlog.get_logger()
 _DELIVERY_S = 2.0
 
 
-def closing_time(watermark: datetime, *, window: float, delay: float) -> datetime:
-    """Return when the first window still open at ``watermark`` can be closed; durations in seconds."""
-    end = (math.floor(watermark.timestamp() / window) + 1) * window
+def closing_time(watermark: datetime, *, step: float, delay: float) -> datetime:
+    """Return when the first window still open at ``watermark`` can be closed; durations in seconds.
+
+    A window ends every ``step``, however long it is.
+    """
+    end = (math.floor(watermark.timestamp() / step) + 1) * step
     return datetime.fromtimestamp(end + delay, UTC)
 
 
 class Ticker:
     """Sends a tick whenever a window could be closed by one."""
 
-    def __init__(self, send: Callable[[], None], *, window: float, delay: float, patience: float) -> None:
+    def __init__(self, send: Callable[[], object], *, step: float, delay: float, patience: float) -> None:
         """Send by ``send``; repeat a tick that changed nothing after ``patience`` seconds."""
         self._send = send
-        self._window = window
+        self._step = step
         self._delay = delay
         self._patience = patience
         self._last: datetime | None = None
@@ -59,13 +62,13 @@ class Ticker:
         if now < self._closing_time(watermark):
             return False
         # By the clock, since the watermark of the last batch is old: the window after may have ended too.
-        latest = self._closing_time(now - timedelta(seconds=self._window + self._delay))
+        latest = self._closing_time(now - timedelta(seconds=self._step + self._delay))
         if self._last is None or self._last < latest:
             return True
         return (now - self._last).total_seconds() >= self._patience
 
     def _closing_time(self, watermark: datetime) -> datetime:
-        return closing_time(watermark, window=self._window, delay=self._delay)
+        return closing_time(watermark, step=self._step, delay=self._delay)
 
 
 def kafka_sender(bootstrap_servers: str, topic: str) -> Callable[[], None]:
