@@ -95,10 +95,10 @@ class Recomputation:
     def take_metric(self, value: bytes | None) -> None:
         """Take a record of ``metrics``; only windows of errors matter."""
         try:
-            window = records.error_window(value)
+            window = records.metric(value)
         except records.RecordError:
             return
-        if window is not None:
+        if isinstance(window, records.ErrorWindow):
             known = self._windows.setdefault(_key(window), window)
             if known != window:
                 self._republished.append(f"{_named(_key(window))} was published again with other content")

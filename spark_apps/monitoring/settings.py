@@ -29,6 +29,14 @@ class Monitoring(BaseSettings):
     )
     trigger: float = Field(5, gt=0, description="how often new records are looked for")
     batch_records: int = Field(50_000, ge=1, description="records of a topic that one batch joins at most")
+    drift_window: float = Field(300, ge=1, description="length of the windows of drift and estimated errors")
+    drift_at_least: int = Field(200, ge=1, description="values without which a window has no drift")
+    drift_records: int = Field(
+        20_000,
+        ge=100,
+        description="records of a topic that a window of drift looks at, at most",
+    )
+    drift_catch_up: int = Field(12, ge=1, description="windows of drift made up for after a pause, at most")
     checkpoint: str = Field("", description="a folder or Hadoop URL; under PIPELINES_HOME unless given")
     heartbeat: Path | None = Field(None, description="a file touched every second for a liveness probe")
     cores: int = Field(2, ge=1)

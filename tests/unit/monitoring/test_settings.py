@@ -26,6 +26,7 @@ def test_checkpoints_lie_under_the_home_of_the_embedded_system_unless_given(
         ("MONITORING_BATCH_RECORDS", "0"),
         ("MONITORING_SLIDE", "25"),
         ("MONITORING_SLIDE", "120"),
+        ("MONITORING_DRIFT_WINDOW", "0"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_named(
