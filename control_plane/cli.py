@@ -202,11 +202,13 @@ def watch_batches(every: Every = None) -> None:
 def watch_models(every: Every = None) -> None:
     """Publish model.registered for each version in MLflow that the log does not know.
 
+    And model.degraded when the errors or the drift of the version that serves are beyond their bounds.
+
     Example: pipelines watch models --every 60
     """
     from control_plane import watchers
 
-    watchers.run([watchers.watch_models], _servers(), every)
+    watchers.run([watchers.watch_models, watchers.watch_quality], _servers(), every)
 
 
 @watch.command("all")
@@ -217,7 +219,7 @@ def watch_all(every: Every = None) -> None:
     """
     from control_plane import watchers
 
-    watchers.run([watchers.watch_batches, watchers.watch_models], _servers(), every)
+    watchers.run([watchers.watch_batches, watchers.watch_models, watchers.watch_quality], _servers(), every)
 
 
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same listings.")]

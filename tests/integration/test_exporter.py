@@ -281,6 +281,7 @@ def story_of_models(runs: dict[int, str]) -> list[events.Event]:
     def registered(version: int, run_id: str) -> events.ModelRegistered:
         return events.ModelRegistered(version=version, model="used-car-price", run_id=run_id, batches=["b1"])
 
+    window = {"window_start": datetime.now(UTC), "window_end": datetime.now(UTC)}
     return [
         registered(1, runs[1]),
         events.RolloutStarted(version=1, rollout=1, replaces=None),
@@ -291,6 +292,7 @@ def story_of_models(runs: dict[int, str]) -> list[events.Event]:
         registered(3, "a-run-that-was-deleted"),
         events.RolloutStarted(version=3, rollout=3, replaces=2),
         events.RolloutFailed(version=3, rollout=3, reason="no memory"),
+        events.ModelDegraded(version=2, what="rmse", value=4_000, bound=3_000, windows=3, **window),
     ]
 
 
@@ -359,6 +361,7 @@ def test_it_tells_what_the_topics_say(exporter):
         'car_price_batches{status="training"}': 1,
         'car_price_batches{status="trained"}': 1,
         "car_price_models_registered_total": 3,
+        'car_price_models_degraded_total{what="rmse"}': 1,
         "car_price_rollouts_started_total": 3,
         'car_price_rollouts_total{outcome="succeeded"}': 2,
         "car_price_wanted_model_version": 2,

@@ -212,16 +212,25 @@ def test_a_window_of_the_far_future_does_not_make_the_others_old():
     assert sections["traffic"]["unreadable"] == 1
 
 
-def test_drift_is_a_section_of_its_own():
+def test_drift_is_a_section_of_its_own_and_its_events_are_in_the_models_story():
     board = Board(60)
     changed(board)
     board.take(topics.METRICS, None, records.drift(), NOON_MS)
     board.take(topics.METRICS, None, records.estimate(), NOON_MS)
+    degraded = events.ModelDegraded(
+        version=1, what="inputs", value=2, bound=2, window_start=NOON, window_end=NOON, windows=3,
+        features=["make", "mileage"],
+    )  # fmt: skip
+    tell(board, [*MODELS, *told(degraded)])
+
     sections = changed(board)
 
     assert "errors" not in sections
     assert [one["feature"] for one in sections["drift"]["features"]] == ["mileage"]
     assert sections["drift"]["expected"]["rmse"] == 3_000
+    [first] = [model for model in sections["models"] if model["model_version"] == 1]
+    assert first["story"][-1]["type"] == "model.degraded"
+    assert first["story"][-1]["what"] == "2 inputs have drifted (make, mileage) in 3 windows in a row"
 
 
 def test_metrics_of_another_kind_are_none_of_its_business():
