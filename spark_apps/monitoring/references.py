@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import structlog
 from pydantic import ValidationError
 
-from control_plane.registry import RegistryRefusedError
+from control_plane.registry import RegistryRefusedError, RegistryUnavailableError
 from spark_apps.drift.reference import FILE, Reference
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+_TRIES = 10
 _FILE = f"sparkml/{FILE}"  # in the folder that MLflow's Spark flavor keeps the PipelineModel in
 
 
@@ -30,6 +32,7 @@ class References:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._known: dict[int, Reference | None] = {}
+        self._failures: Counter[int] = Counter()
 
     def of(self, versions: Iterable[int]) -> dict[int, Reference]:
         """Return those there are. Raises :class:`control_plane.registry.RegistryUnavailableError`."""
@@ -53,7 +56,17 @@ class References:
         digest = self._registry.version(version).reference
         if digest is None:
             raise _NoReferenceError("it was registered without one")
-        reference = Reference.model_validate_json(self._registry.file_of(version, _FILE))
+        reference = Reference.model_validate_json(self._file(version))
         if reference.digest != digest:
             raise _NoReferenceError("its digest is not the one that was registered")
         return reference
+
+    def _file(self, version: int) -> bytes:
+        # MLflow answers, or this would not be asked: no window waits for ever for one file it fails to give.
+        try:
+            return self._registry.file_of(version, _FILE)
+        except RegistryUnavailableError as error:
+            self._failures[version] += 1
+            if self._failures[version] < _TRIES:
+                raise
+            raise _NoReferenceError(str(error)) from error
