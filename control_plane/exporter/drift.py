@@ -7,17 +7,14 @@ from typing import TYPE_CHECKING
 from prometheus_client.core import GaugeMetricFamily
 
 from control_plane.exporter.recent import Recent
+from control_plane.records import DriftWindow, EstimateWindow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import TypeVar
 
     from prometheus_client import Metric
 
-    from control_plane.records import DriftWindow, EstimateWindow
-
-    W = TypeVar("W", DriftWindow, EstimateWindow)
-
+_ESTIMATE = ""  # in place of a feature
 _OF_FEATURES = {
     "psi": ("car_price_drift_psi", "Population stability index against the train set"),
     "chance": ("car_price_drift_chance_psi", "Index that one window in a hundred exceeds without any drift"),
@@ -36,40 +33,35 @@ class Drifts:
 
     def __init__(self, versions: int, age: float) -> None:
         self._age = age
-        self._features: Recent[int, dict[str, DriftWindow]] = Recent(versions, dict)
-        self._errors: Recent[int, dict[str, EstimateWindow]] = Recent(versions, dict)
+        self._windows: Recent[int, dict[str, DriftWindow | EstimateWindow]] = Recent(versions, dict)
 
-    def take_drift(self, window: DriftWindow) -> None:
-        """Take a window of a feature, in any order."""
-        features = self._features.use(window.model_version)
-        known = features.get(window.feature)
+    def take(self, window: DriftWindow | EstimateWindow) -> None:
+        """Take a window of a feature or of estimated errors, in any order."""
+        windows = self._windows.use(window.model_version)
+        what = window.feature if isinstance(window, DriftWindow) else _ESTIMATE
+        known = windows.get(what)
         if known is None or window.window_end >= known.window_end:
-            features[window.feature] = window
-
-    def take_estimate(self, window: EstimateWindow) -> None:
-        """Take a window of estimated errors, in any order."""
-        errors = self._errors.use(window.model_version)
-        known = errors.get("")
-        if known is None or window.window_end >= known.window_end:
-            errors[""] = window
+            windows[what] = window
 
     def collect(self, now: float) -> Iterator[Metric]:
         """Yield the figures of the windows that are live at ``now`` (seconds since the epoch)."""
-        drifts = list(self._live(self._features, now))
+        live = [
+            window
+            for _, windows in self._windows.items()
+            for window in windows.values()
+            if now - window.window_end.timestamp() < self._age
+        ]
         for figure, (name, what) in _OF_FEATURES.items():
             metric = GaugeMetricFamily(
                 name, f"{what}, in the last window.", labels=("model_version", "feature")
             )
-            for window in drifts:
-                metric.add_metric([str(window.model_version), window.feature], getattr(window, figure))
+            for window in live:
+                if isinstance(window, DriftWindow):
+                    metric.add_metric([str(window.model_version), window.feature], getattr(window, figure))
             yield metric
-        estimates = list(self._live(self._errors, now))
         for figure, (name, what) in _OF_ERRORS.items():
             metric = GaugeMetricFamily(name, f"{what}, in the last window.", labels=("model_version",))
-            for estimate in estimates:
-                metric.add_metric([str(estimate.model_version)], getattr(estimate, figure))
+            for window in live:
+                if isinstance(window, EstimateWindow):
+                    metric.add_metric([str(window.model_version)], getattr(window, figure))
             yield metric
-
-    def _live(self, windows: Recent[int, dict[str, W]], now: float) -> Iterator[W]:
-        for _, of_version in windows.items():  # noqa: PERF102 - no dict
-            yield from (one for one in of_version.values() if now - one.window_end.timestamp() < self._age)

@@ -69,10 +69,8 @@ class Ledger:
         match window:
             case ErrorWindow():
                 self._errors.take(window)
-            case DriftWindow():
-                self._drifts.take_drift(window)
-            case EstimateWindow():
-                self._drifts.take_estimate(window)
+            case DriftWindow() | EstimateWindow():
+                self._drifts.take(window)
 
     @property
     def runs(self) -> dict[int, str]:
