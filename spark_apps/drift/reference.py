@@ -25,7 +25,7 @@ FILE = "reference.json"
 PREDICTION, INTERVAL_WIDTH = "prediction", "interval_width"
 
 _BINS = 10  # of a number
-_LABELS = 12  # of a category; all others share a bin
+_LABELS = 20  # of a category; all others share a bin
 _BANDS = 5  # of half widths
 _ROWS_A_BAND = 100
 

@@ -105,7 +105,7 @@ def test_the_rows_of_the_train_set_themselves_have_not_drifted(
 def test_a_world_that_has_moved_on_shows_in_what_has_moved(
     spark: SparkSession, listings: list[dict[str, str]], reference: Reference
 ) -> None:
-    moved = list(drifting(listings, 0.8))
+    moved = list(drifting(listings, 1.0))
     asked = topic(spark, (request(number, one) for number, one in enumerate(moved)))
 
     found = drift_of(tallies.of_requests(asked, {3: reference}, 65_536), reference)

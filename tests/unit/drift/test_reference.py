@@ -50,8 +50,8 @@ def test_rare_labels_share_a_bin():
 
     bins = category_bins(found, sum(found.values()) + 5, 7)
 
-    assert bins.labels == tuple(f"make {number:02d}" for number in range(12))
-    assert bins.counts[0] == 5 + sum(100 - number for number in range(12, 30))
+    assert bins.labels == tuple(f"make {number:02d}" for number in range(20))
+    assert bins.counts[0] == 5 + sum(100 - number for number in range(20, 30))
     assert sum(bins.tally) == sum(found.values()) + 12
 
 
