@@ -30,7 +30,7 @@ from control_plane.decisions import (
 from control_plane.followers import follow_rollout, follow_training, persist
 from control_plane.launchers.local import LocalRolloutLauncher, LocalTrainingLauncher
 from control_plane.registry import Registry, RegistryRefusedError
-from control_plane.settings import ControlPlane, Home, Kubernetes, Servers, Topics, load
+from control_plane.settings import ControlPlane, Home, Kubernetes, OnDegraded, Servers, Topics, load
 from control_plane.topics import ensure_topics
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def control_plane(servers: Servers, settings: ControlPlane, topics: Topics, home
     app = _app(servers, settings, topics, home)
     follower = _Follower(app, effects(servers, settings, home))
     _follow_batches(app, follower)
-    _follow_models(app, follower)
+    _follow_models(app, follower, rolls_back=load(OnDegraded).on_degraded == "rollback")
 
     async def beat() -> None:
         while True:
@@ -101,12 +101,12 @@ def _follow_batches(app: faust.App, follower: _Follower) -> None:
             follower.begin(Launch(running))
 
 
-def _follow_models(app: faust.App, follower: _Follower) -> None:
+def _follow_models(app: faust.App, follower: _Follower, *, rolls_back: bool) -> None:
     table = app.Table("rollouts", partitions=1, help="one row: what serves, what is wanted")
 
     async def on_model(recorded: events.Recorded) -> None:
         before = _rollouts(table)
-        after, actions = on_model_event(before, recorded)
+        after, actions = on_model_event(before, recorded, rolls_back=rolls_back)
         await follower.perform(actions)
         if after != before:
             table[_ROW] = _ROLLOUTS.dump_python(after, mode="json")

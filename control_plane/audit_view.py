@@ -51,18 +51,31 @@ def what(event: events.Event) -> str:
         events.RolloutStarted: "rollout {rollout}, {instead}",
         events.RolloutSucceeded: "rollout {rollout}",
         events.RolloutFailed: "rollout {rollout}: {reason}",
+        events.ModelDegraded: "{degraded} in {windows} windows in a row",
     }
     return said.get(type(event), "").format(**_fields(event))
 
 
 def _fields(event: events.Event) -> dict[str, Any]:
     fields = event.model_dump()
+    if isinstance(event, events.ModelDegraded):
+        fields["degraded"] = _degraded(event)
     return fields | {
         "last": ", the last" if fields.get("final") else "",
         "accepting": ", whatever its profile" if fields.get("accept_profile") else "",
         "trained_on": ", ".join(fields.get("batches", [])) or "unknown batches",
         "instead": f"in place of model {fields['replaces']}" if fields.get("replaces") else "the first",
     }
+
+
+def _degraded(event: events.ModelDegraded) -> str:
+    match event.what:
+        case "rmse":
+            return f"live RMSE ${event.value:,.0f}, bound ${event.bound:,.0f},"
+        case "inputs":
+            return f"{event.value:.0f} inputs have drifted ({', '.join(event.features)})"
+        case what:
+            return f"drift of the {what} {event.value:.2f}, bound {event.bound:.2f},"
 
 
 def line(record: events.Recorded) -> str:

@@ -248,11 +248,13 @@ def watch_batches(every: Every = None) -> None:
 def watch_models(every: Every = None) -> None:
     """Publish model.registered for each version in MLflow that the log does not know.
 
+    And model.degraded when the errors or the drift of the version that serves are beyond their bounds.
+
     Example: pipelines watch models --every 60
     """
     from control_plane import watchers
 
-    _watch([watchers.watch_models], every)
+    _watch([watchers.watch_models, watchers.watch_quality], every)
 
 
 @watch.command("all")
@@ -263,7 +265,7 @@ def watch_all(every: Every = None) -> None:
     """
     from control_plane import watchers
 
-    _watch([watchers.watch_batches, watchers.watch_models], every)
+    _watch([watchers.watch_batches, watchers.watch_models, watchers.watch_quality], every)
 
 
 Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same listings.")]
@@ -290,16 +292,28 @@ def simulate_traffic(
     seconds: Annotated[float | None, typer.Option(min=0, help="Until SIGTERM unless given.")] = None,
     price_delay: Annotated[float, typer.Option(min=0, help="Seconds from an answer to its price.")] = 5,
     rows: Annotated[int, typer.Option(min=1, help="Listings to ask about, over and over.")] = 2_000,
+    drift: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Dear makes, more miles, lower prices: 0 as in batches, 1 at most."),
+    ] = 0,
     seed: Seed = 1,
 ) -> None:
     """Ask for prices, report the real ones later, and print as JSON how the answers came.
 
-    Example: pipelines simulate traffic --rate 50 --seconds 60
+    Example: pipelines simulate traffic --rate 50 --seconds 60 --drift 0.5
     """
     from control_plane.simulator.world import send_traffic
 
     _brokers()
-    send_traffic(_servers(), rate=rate, seconds=seconds, price_delay_s=price_delay, rows=rows, seed=seed)
+    send_traffic(
+        _servers(),
+        rate=rate,
+        seconds=seconds,
+        price_delay_s=price_delay,
+        rows=rows,
+        seed=seed,
+        drift=drift,
+    )
 
 
 @app.command()

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from control_plane.events import (
     BatchArrived,
     Event,
+    ModelDegraded,
     ModelRegistered,
     Recorded,
     RollbackRequested,
@@ -223,6 +224,14 @@ class Rollouts:
     newest: int = 0  # the newest version registered so far
     count: int = 0  # of rollouts; the number of the last one
     rolled_back: datetime | None = None  # the last request to roll back that was taken
+    # What serves, and what one may go back to, the oldest first. A version that was left for an older one is
+    # not among them any more.
+    served: tuple[int, ...] = ()
+
+    @property
+    def before(self) -> int | None:
+        """The version to go back to from the one that serves; none that was itself rolled back from."""
+        return self.served[-2] if len(self.served) > 1 else None
 
     @property
     def wanted(self) -> int | None:
@@ -235,10 +244,14 @@ class Rollouts:
         return running is not None and (running.version, running.rollout) == (event.version, event.rollout)
 
 
-def on_model_event(state: Rollouts, recorded: Recorded) -> tuple[Rollouts, list[Action]]:
+def on_model_event(
+    state: Rollouts, recorded: Recorded, *, rolls_back: bool = False
+) -> tuple[Rollouts, list[Action]]:
     """One rollout at a time: of each newer version, of the last asked for when several wait.
 
     A rollback is a request like a new version, though older; a failed rollout leaves what served before.
+    With ``rolls_back`` one is asked for when the version that serves has degraded; the state does not depend
+    on it, for whoever reads the log comes to the same.
     """
     event, actions = recorded.event, list[Action]()
     match event:
@@ -250,10 +263,16 @@ def on_model_event(state: Rollouts, recorded: Recorded) -> tuple[Rollouts, list[
             state = replace(state, since=state.since or recorded.time)
             actions.append(StartRollout(event, since=state.since or recorded.time))
         case RolloutSucceeded() if state.runs(event):
-            state = replace(state, serving=event.version, running=None, since=None)
+            older = (version for version in state.served if version < event.version)
+            served = (*older, event.version)
+            state = replace(state, serving=event.version, running=None, since=None, served=served)
             actions.append(SetChampion(event.version))
         case RolloutFailed() if state.runs(event):
             state = replace(state, running=None, since=None)
+        case ModelDegraded() if rolls_back and event.version == state.wanted == state.serving:
+            if state.before is not None:
+                # By the event's own time: read again it asks for the same, and a later wish has precedence.
+                actions.append(Publish(RollbackRequested(version=state.before, requested_at=recorded.time)))
     if state.waiting is not None and state.running is None:
         state, started = _started(state, state.waiting)
         actions.extend(started)

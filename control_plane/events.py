@@ -195,6 +195,28 @@ class RollbackRequested(ModelEvent):
         return f"{self.type}/{self.version}/{iso(self.requested_at)}"
 
 
+class ModelDegraded(ModelEvent):
+    """In ``windows`` windows in a row something of the version was beyond its bound.
+
+    ``what`` is ``rmse`` (US dollars), ``prediction`` (population stability index) or ``inputs`` (how many
+    have drifted: ``features``); ``value`` is that of the last of the windows, which the event names.
+    """
+
+    type: ClassVar[str] = "model.degraded"
+    what: str = Field(min_length=1)
+    value: float
+    bound: float
+    window_start: datetime
+    window_end: datetime
+    windows: int = Field(ge=1)
+    features: list[str] = []
+
+    @property
+    def id(self) -> str:
+        """The version, what it is about, and the window."""
+        return f"{self.type}/{self.version}/{self.what}/{iso(self.window_end)}"
+
+
 EVENT_TYPES: dict[str, type[Event]] = {
     event.type: event
     for event in (
@@ -208,6 +230,7 @@ EVENT_TYPES: dict[str, type[Event]] = {
         RolloutSucceeded,
         RolloutFailed,
         RollbackRequested,
+        ModelDegraded,
     )
 }
 

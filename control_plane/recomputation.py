@@ -2,7 +2,8 @@
 
 The same words as in ``spark_apps/monitoring``, decided by other code: the first answer to a request and the
 first usable price of it make an outcome, when the price came within the horizon; an outcome counts in the
-window of its own record's time. Memory grows with the answers, prices and outcomes that are read.
+window of its own record's time. Windows may overlap; those of one length begin as often all along. Memory
+grows with the answers, prices and outcomes that are read.
 """
 
 from __future__ import annotations
@@ -94,10 +95,10 @@ class Recomputation:
     def take_metric(self, value: bytes | None) -> None:
         """Take a record of ``metrics``; only windows of errors matter."""
         try:
-            window = records.error_window(value)
+            window = records.metric(value)
         except records.RecordError:
             return
-        if window is not None:
+        if isinstance(window, records.ErrorWindow):
             known = self._windows.setdefault(_key(window), window)
             if known != window:
                 self._republished.append(f"{_named(_key(window))} was published again with other content")
@@ -130,10 +131,11 @@ class Recomputation:
 
     def _compare_windows(self, found: Verdict) -> None:
         lengths = {key.end - key.start for key in self._windows}
+        steps = {length: self._step(length) for length in lengths}
         newest = dict.fromkeys(lengths, 0)
         for key in self._windows:
             newest[key.end - key.start] = max(newest[key.end - key.start], key.end)
-        expected = self._expected(lengths)
+        expected = self._expected(steps)
         for key, rows in expected.items():
             if key in self._windows:
                 found.windows += 1
@@ -148,14 +150,19 @@ class Recomputation:
             else:
                 found.differences.append(f"{_named(key)} was published, and no outcome lies in it")
 
-    def _expected(self, lengths: set[int]) -> dict[Window, list[tuple[float, float, bool | None]]]:
+    def _step(self, length: int) -> int:
+        """Return how long after one window of a length the next one begins, as those published tell."""
+        return math.gcd(length, *(key.start for key in self._windows if key.end - key.start == length))
+
+    def _expected(self, steps: dict[int, int]) -> dict[Window, list[tuple[float, float, bool | None]]]:
         rows: defaultdict[Window, list[tuple[float, float, bool | None]]] = defaultdict(list)
         for outcome, at_ms in self._outcomes.values():
-            for length in lengths:
-                start = at_ms - at_ms % length
-                where = (start, start + length, outcome.model_version)
-                for model, predicted, covered in _predictions(outcome):
-                    rows[Window(*where, model)].append((predicted, outcome.actual, covered))
+            for length, step in steps.items():
+                last = at_ms - at_ms % step
+                for start in range(last, at_ms - length, -step):
+                    where = (start, start + length, outcome.model_version)
+                    for model, predicted, covered in _predictions(outcome):
+                        rows[Window(*where, model)].append((predicted, outcome.actual, covered))
         return rows
 
 

@@ -103,15 +103,55 @@ class ErrorWindow(msgspec.Struct, frozen=True, tag_field="kind", tag="error"):
     coverage: Amount | None
 
 
-class _Metric(msgspec.Struct):
+class DriftWindow(msgspec.Struct, frozen=True, tag_field="kind", tag="drift"):
+    """A record of ``metrics`` of the kind ``drift``: how unlike one window's values are to the train set.
+
+    ``feature`` is an input, ``prediction`` or ``interval_width``; ``psi`` the population stability index
+    against what ``model_version`` was trained on; ``chance`` the index that one window in a hundred of so few
+    values exceeds though nothing has changed; ``missing`` the share without a value.
+    """
+
+    window_start: Moment
+    window_end: Moment
+    model_version: Version
+    feature: str
+    psi: Amount
+    chance: Amount
+    count: Number
+    missing: Amount
+
+
+class EstimateWindow(msgspec.Struct, frozen=True, tag_field="kind", tag="estimate"):
+    """A record of ``metrics`` of the kind ``estimate``: errors expected of answers whose prices are unknown.
+
+    ``half_width`` (the mean of their intervals'), ``mae`` and ``rmse`` are US dollars.
+    """
+
+    window_start: Moment
+    window_end: Moment
+    model_version: Version
+    count: Number
+    half_width: Amount
+    mae: Amount
+    rmse: Amount
+
+
+Metric: TypeAlias = ErrorWindow | DriftWindow | EstimateWindow
+
+
+class _Kind(msgspec.Struct):
     kind: str
 
 
 _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 _ANSWERS = msgspec.json.Decoder(Answer)
 _OUTCOMES = msgspec.json.Decoder(Outcome)
-_METRICS = msgspec.json.Decoder(_Metric)
-_ERROR_WINDOWS = msgspec.json.Decoder(ErrorWindow)
+_KINDS = msgspec.json.Decoder(_Kind)
+_METRICS: dict[str, msgspec.json.Decoder[Metric]] = {
+    "error": msgspec.json.Decoder(ErrorWindow),
+    "drift": msgspec.json.Decoder(DriftWindow),
+    "estimate": msgspec.json.Decoder(EstimateWindow),
+}
 
 
 def answer(value: bytes | None) -> Answer:
@@ -130,11 +170,10 @@ def outcome(value: bytes | None) -> Outcome:
         raise RecordError(f"not an outcome: {error}") from None
 
 
-def error_window(value: bytes | None) -> ErrorWindow | None:
-    """Read a record of ``metrics``; None for one of another kind. Raises :class:`RecordError`."""
+def metric(value: bytes | None) -> Metric | None:
+    """Read a record of ``metrics``; None for one of a kind not known here. Raises :class:`RecordError`."""
     try:
-        if _METRICS.decode(value or b"").kind != "error":
-            return None
-        return _ERROR_WINDOWS.decode(value or b"")
+        decoder = _METRICS.get(_KINDS.decode(value or b"").kind)
+        return decoder.decode(value or b"") if decoder else None
     except _UNREADABLE as error:
         raise RecordError(f"not a metric: {error}") from None

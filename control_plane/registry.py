@@ -18,6 +18,7 @@ CHAMPION = "champion"
 JOB_TAG = "pipelines.job"
 BATCHES_TAG = "pipelines.batches"
 DIGEST_TAG = "pipelines.digest"
+REFERENCE_TAG = "pipelines.reference"
 
 _TIMEOUT_S = 30.0
 _SERVER_ERROR = 500
@@ -41,6 +42,7 @@ class ModelVersion:
     job: str | None = None
     batches: tuple[str, ...] = ()
     digest: str | None = None
+    reference: str | None = None  # the digest of what live traffic is held against; of older versions none
 
 
 class Registry:
@@ -61,6 +63,11 @@ class Registry:
                 return sorted(found, key=lambda version: version.version)
             page["page_token"] = answer["next_page_token"]
 
+    def version(self, number: int) -> ModelVersion:
+        """Return one version; it is refused if it was never registered."""
+        found = self._call("GET", "model-versions/get", {"name": self.model, "version": str(number)})
+        return _parsed(found["model_version"])
+
     def trained_by(self, job: str) -> ModelVersion | None:
         """Return the version that the job registered, the newest of several."""
         # Not by MLflow's filter: a batch's name may hold any quote, and the filter knows no escape.
@@ -70,6 +77,11 @@ class Registry:
         """Return the last value of each metric of a run."""
         found = self._call("GET", "runs/get", {"run_id": run_id})["run"]["data"].get("metrics", [])
         return {metric["key"]: float(metric["value"]) for metric in found}
+
+    def file_of(self, version: int, path: str) -> bytes:
+        """Return a file of a version's model; ``path`` is below the model's folder."""
+        where = {"name": self.model, "version": str(version), "path": path}
+        return self._answer("GET", "model-versions/get-artifact", where).content
 
     def champion(self) -> int | None:
         """Return the version that the alias points at."""
@@ -84,22 +96,41 @@ class Registry:
         self._call("POST", "registered-models/alias", alias)
 
     def _call(self, method: str, path: str, fields: dict[str, str], *, none: bool = False) -> dict[str, Any]:
-        address = f"{self.tracking_uri}/api/2.0/mlflow/{path}"
+        response = self._answer(method, f"api/2.0/mlflow/{path}", fields, none=none)
+        if not response.ok:
+            return {}
+        try:
+            answer: dict[str, Any] = response.json()
+        except requests.RequestException as error:
+            raise RegistryUnavailableError(
+                f"MLflow at {self.tracking_uri} did not answer: {error}"
+            ) from error
+        return answer
+
+    def _answer(
+        self, method: str, path: str, fields: dict[str, str], *, none: bool = False
+    ) -> requests.Response:
         query, body = (fields, None) if method == "GET" else (None, fields)
         try:
-            response = requests.request(method, address, params=query, json=body, timeout=_TIMEOUT_S)
-            answer: dict[str, Any] = {} if response.status_code >= _SERVER_ERROR else response.json()
+            response = requests.request(
+                method, f"{self.tracking_uri}/{path}", params=query, json=body, timeout=_TIMEOUT_S
+            )
         except requests.RequestException as error:
             raise RegistryUnavailableError(
                 f"MLflow at {self.tracking_uri} did not answer: {plainly(error)}"
             ) from error
         if response.status_code >= _SERVER_ERROR:
             raise RegistryUnavailableError(f"MLflow at {self.tracking_uri} answered {response.status_code}")
-        if response.status_code in _NONE_THERE and none:
-            return {}
-        if not response.ok:
-            raise RegistryRefusedError(f"MLflow at {self.tracking_uri} refused: {answer.get('message')}")
-        return answer
+        if not (response.ok or (none and response.status_code in _NONE_THERE)):
+            raise RegistryRefusedError(f"MLflow at {self.tracking_uri} refused: {_reason(response)}")
+        return response
+
+
+def _reason(response: requests.Response) -> str:
+    try:
+        return str(response.json()["message"])
+    except (requests.JSONDecodeError, KeyError, TypeError):
+        return f"status {response.status_code}"
 
 
 def _parsed(version: dict[str, Any]) -> ModelVersion:
@@ -110,4 +141,5 @@ def _parsed(version: dict[str, Any]) -> ModelVersion:
         job=tags.get(JOB_TAG),
         batches=tuple(filter(None, tags.get(BATCHES_TAG, "").split(","))),
         digest=tags.get(DIGEST_TAG),
+        reference=tags.get(REFERENCE_TAG),
     )

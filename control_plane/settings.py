@@ -153,6 +153,30 @@ class ControlPlane(BaseSettings):
     web: bool = Field(False, description="faust's own web server with its statistics, on port 6066")
 
 
+class Quality(BaseSettings):
+    """When the model that serves counts as degraded; durations in seconds."""
+
+    model_config = SettingsConfigDict(env_prefix="degraded_")
+
+    windows: int = Field(3, ge=1, description="windows in a row that must be beyond a bound")
+    rmse: float = Field(1.5, gt=0, description="live RMSE, times that on held-out cars")
+    outcomes: int = Field(30, ge=1, description="prices without which a window of errors says nothing")
+    psi: float = Field(0.25, gt=0, description="population stability index of one that has drifted")
+    inputs: int = Field(4, ge=1, description="inputs that must have drifted at once")
+    cool_down: float = Field(3600, ge=0, description="until the same is told again of the same version")
+    lookback: float = Field(
+        7200, gt=0, description="how old a window may be that is looked at; must exceed WINDOWS of them"
+    )
+
+
+class OnDegraded(BaseSettings):
+    """What the control plane does when the model that serves has degraded."""
+
+    on_degraded: Literal["report", "rollback"] = Field(
+        "report", description="rollback: ask for the version before, unless that was rolled back from"
+    )
+
+
 class Watching(BaseSettings):
     """What the periodic checks tell of themselves."""
 

@@ -1,4 +1,5 @@
-"""The two periodic checks: which batches have landed in HDFS, which models were registered in MLflow.
+"""The periodic checks: which batches have landed in HDFS, which models were registered in MLflow, and whether
+the one that serves has degraded by the topic ``metrics``.
 
 Each publishes what its control topic does not hold yet, and keeps no state of its own. Event ids follow from
 what was found, so two watchers at once, or one twice, do no harm: readers drop what they have seen.
@@ -7,13 +8,14 @@ what was found, so two watchers at once, or one twice, do no harm: readers drop 
 from __future__ import annotations
 
 import time
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import structlog
 from confluent_kafka import KafkaException
 
-from control_plane import audit, events, registry, storage
-from control_plane.settings import Watching, load
+from control_plane import audit, events, metrics_log, quality, registry, storage
+from control_plane.settings import Quality, Watching, load
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -73,6 +75,26 @@ def watch_models(servers: Servers) -> Sequence[events.Event]:
     known = audit.read(servers.kafka_bootstrap_servers, events.MODELS)
     versions = registry.Registry(servers.mlflow_tracking_uri).versions()
     return _published(servers, registrations(versions, known))
+
+
+def watch_quality(servers: Servers) -> Sequence[events.Event]:
+    """Publish ``model.degraded`` for what ``metrics`` says of the model that serves, and return it."""
+    bounds = load(Quality)
+    known = audit.read(servers.kafka_bootstrap_servers, events.MODELS)
+    if (serves := quality.serving(known)) is None:
+        return []
+    since_ms = round((time.time() - bounds.lookback) * 1000)
+    metrics = metrics_log.since(servers.kafka_bootstrap_servers, since_ms)
+    rmse = _held_out_rmse(servers.mlflow_tracking_uri, serves.run_id) if metrics and serves.run_id else None
+    return _published(servers, quality.degradations(metrics, known, serves, rmse, bounds))
+
+
+@lru_cache(maxsize=1)  # a run's figures never change
+def _held_out_rmse(tracking_uri: str, run_id: str) -> float | None:
+    try:
+        return registry.Registry(tracking_uri).metrics(run_id).get("test.stack.rmse")
+    except registry.RegistryRefusedError:  # a run that was deleted
+        return None
 
 
 def _published(servers: Servers, new: Sequence[events.Event]) -> Sequence[events.Event]:

@@ -13,6 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Summa
 
 from control_plane.decisions import Rollouts, Status, Trainings, on_batch_event, on_model_event
 from control_plane.events import (
+    ModelDegraded,
     ModelRegistered,
     RollbackRequested,
     RolloutFailed,
@@ -79,6 +80,7 @@ class ControlLog:
         self._types: Counter[type] = Counter()
         self._training_ends = Ends(("succeeded", "retried", "failed", "refused"))
         self._rollout_ends = Ends(("succeeded", "failed"))
+        self._degraded: Counter[str] = Counter()
 
     def take(self, recorded: Recorded) -> None:
         """Take the next event of its topic; one that was told before is passed over."""
@@ -103,6 +105,8 @@ class ControlLog:
                 self._rollout_ends.add("succeeded", at, seconds)
             case RolloutFailed():
                 self._rollout_ends.add("failed", at, None)
+            case ModelDegraded(what=what):
+                self._degraded[what] += 1
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics."""
@@ -110,6 +114,12 @@ class ControlLog:
         yield from self._rollout_ends.collect("rollout", "Rollouts of a model version")
         for event, (name, what) in _COUNTED.items():
             yield CounterMetricFamily(name, what, value=self._types[event])
+        degraded = CounterMetricFamily(
+            "car_price_models_degraded", "Times that a model was said to have degraded.", labels=["what"]
+        )
+        for what in sorted({"rmse", "prediction", "inputs"} | self._degraded.keys()):
+            degraded.add_metric([what], self._degraded[what])
+        yield degraded
         batches = GaugeMetricFamily(
             "car_price_batches", "Batches that have arrived, by where they are.", labels=["status"]
         )

@@ -9,9 +9,10 @@ from prometheus_client.core import CounterMetricFamily
 
 from control_plane.events import EventError, decode
 from control_plane.exporter.control_log import ControlLog
+from control_plane.exporter.drift import Drifts
 from control_plane.exporter.serving import ServingServers
 from control_plane.exporter.windows import ErrorWindows
-from control_plane.records import RecordError
+from control_plane.records import DriftWindow, ErrorWindow, EstimateWindow, RecordError, metric
 from control_plane.topics import CONTROL_BATCHES, CONTROL_MODELS, CONTROL_SERVERS, METRICS, PREDICTIONS
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from confluent_kafka import Message
     from prometheus_client import Metric
 
+    from control_plane import records
     from control_plane.exporter.answers import Answers
 
 _UNREADABLE = (
@@ -39,7 +41,8 @@ class Ledger:
         self.log = ControlLog()
         self._answers = answers
         self._servers = ServingServers()
-        self._windows = ErrorWindows(versions, window_age)
+        self._errors = ErrorWindows(versions, window_age)
+        self._drifts = Drifts(versions, window_age)
         self._versions = versions
         self._unreadable: Counter[str] = Counter()
 
@@ -56,11 +59,18 @@ class Ledger:
         if topic == PREDICTIONS:
             self._answers.take(value or b"", message.timestamp()[1])
         elif topic == METRICS:
-            self._windows.take(value or b"")
+            self._take_metric(metric(value))
         elif topic == CONTROL_SERVERS:
             self._servers.take(message.key() or b"", value)
         else:
             self.log.take(decode(value))
+
+    def _take_metric(self, window: records.Metric | None) -> None:
+        match window:
+            case ErrorWindow():
+                self._errors.take(window)
+            case DriftWindow() | EstimateWindow():
+                self._drifts.take(window)
 
     @property
     def runs(self) -> dict[int, str]:
@@ -73,7 +83,8 @@ class Ledger:
         """Yield the metrics at ``now`` (seconds since the epoch)."""
         yield from self.log.collect()
         yield from self._servers.collect()
-        yield from self._windows.collect(now)
+        yield from self._errors.collect(now)
+        yield from self._drifts.collect(now)
         unreadable = CounterMetricFamily(
             "car_price_unreadable_records", "Records that were not as the topic's are.", labels=["topic"]
         )

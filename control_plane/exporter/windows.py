@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 from prometheus_client.core import GaugeMetricFamily
 
-from control_plane import records
 from control_plane.exporter.recent import Recent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from prometheus_client import Metric
+
+    from control_plane import records
 
 LABELS = ("model_version", "model")
 
@@ -38,10 +39,8 @@ class ErrorWindows:
         self._age = age
         self._windows: Recent[int, dict[str, records.ErrorWindow]] = Recent(versions, dict)
 
-    def take(self, value: bytes) -> None:
-        """Take a record of ``metrics``; other kinds are passed over. Raises :class:`records.RecordError`."""
-        if (window := records.error_window(value)) is None:
-            return
+    def take(self, window: records.ErrorWindow) -> None:
+        """Take a window, in any order."""
         models = self._windows.use(window.model_version)
         known = models.get(window.model)
         if known is None or window.window_end >= known.window_end:

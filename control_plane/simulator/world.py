@@ -19,6 +19,7 @@ from hdfs import HdfsError
 
 from control_plane.reachable import plainly
 from control_plane.simulator.batches import deliver
+from control_plane.simulator.drift import drifting
 from control_plane.simulator.generator import generate
 from control_plane.simulator.traffic import Ledger, Traffic, percentiles
 from control_plane.storage import StorageUnavailableError
@@ -54,10 +55,18 @@ def send_batch(servers: Servers, batch: str, rows: int, seed: int) -> None:
 
 
 def send_traffic(
-    servers: Servers, *, rate: float, seconds: float | None, price_delay_s: float, rows: int, seed: int
+    servers: Servers,
+    *,
+    rate: float,
+    seconds: float | None,
+    price_delay_s: float,
+    rows: int,
+    seed: int,
+    drift: float = 0,
 ) -> None:
     """Send requests and prices until SIGTERM, SIGINT or ``seconds`` are over, and print what came of them.
 
+    ``drift`` is how far the listings are from those of a batch, from 0 to 1.
     What is printed is one JSON object, see :func:`report`. Raises :class:`TrafficError` unless each request
     was answered, and once by the reader's rule.
     """
@@ -68,7 +77,7 @@ def send_traffic(
         generate(rows, seed, Path(folder), None)
         with Traffic(
             servers.kafka_bootstrap_servers,
-            _listings(Path(folder)),
+            drifting(_listings(Path(folder)), drift, seed),
             rate=rate,
             price_delay_s=price_delay_s,
             prefix=f"r-{int(time.time())}",

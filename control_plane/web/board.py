@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from control_plane import audit_view, events, records, status, topics
 from control_plane.web import handovers
+from control_plane.web.drift import LastDrift
 from control_plane.web.latency import Latencies
 from control_plane.web.live_errors import LiveErrors
 
@@ -24,6 +25,7 @@ class Board:
 
     def __init__(self, history_s: float) -> None:
         self._errors = LiveErrors(history_s)
+        self._drift = LastDrift()
         self._latencies = Latencies()
         self._epochs = handovers.Epochs()
         self._batch_log: list[events.Recorded] = []
@@ -34,7 +36,7 @@ class Board:
         self._repeated = 0
         self.unreadable = 0
         self.answered_to: dict[int, int] = {}  # by partition, the offset after the last request answered
-        self._dirty = {"serving", "errors", "handovers", "batches", "models"}
+        self._dirty = {"serving", "errors", "drift", "handovers", "batches", "models"}
 
     def take(
         self, topic: str, key: bytes | None, value: bytes | None, recorded_ms: int
@@ -78,11 +80,19 @@ class Board:
         return answer
 
     def _take_metric(self, value: bytes | None, recorded_ms: int) -> None:
-        if (window := records.error_window(value)) is not None:
-            if window.window_end.timestamp() > recorded_ms / 1000 + AHEAD_S:
-                raise records.RecordError("a window of the future, next to which all others would be too old")
-            self._errors.take(window)
-            self._dirty |= {"errors"}
+        window = records.metric(value)
+        if window is not None and window.window_end.timestamp() > recorded_ms / 1000 + AHEAD_S:
+            raise records.RecordError("a window of the future, next to which all others would be too old")
+        match window:
+            case records.ErrorWindow():
+                self._errors.take(window)
+                self._dirty |= {"errors"}
+            case records.DriftWindow():
+                self._drift.take_drift(window)
+                self._dirty |= {"drift"}
+            case records.EstimateWindow():
+                self._drift.take_estimate(window)
+                self._dirty |= {"drift"}
 
     def _take_server(self, key: bytes, value: bytes | None) -> None:
         if value is None:
@@ -100,6 +110,7 @@ class Board:
         shown: dict[str, Callable[[], Section]] = {
             "serving": self._serving,
             "errors": self._errors.shown,
+            "drift": self._drift.shown,
             "handovers": self._handovers,
             "batches": self._batches,
             "models": self._models,

@@ -88,11 +88,13 @@ def _latest(windows: Iterable[ErrorWindow]) -> list[dict[str, Any]]:
 
 
 def _totals(stack: Iterable[ErrorWindow]) -> dict[str, Any]:
-    """Return each version's prices, RMSE and MAE over all windows kept."""
+    """Return each version's prices, RMSE and MAE over all windows kept, no price twice."""
     windows: defaultdict[int, list[ErrorWindow]] = defaultdict(list)
-    for window in stack:
+    for window in sorted(stack, key=lambda window: window.window_end):
         if window.rmse is not None and window.mae is not None and window.count > 0:
-            windows[window.model_version].append(window)
+            taken = windows[window.model_version]
+            if not taken or window.window_start >= taken[-1].window_end:  # else they overlap
+                taken.append(window)
     return {str(version): _total(of_version) for version, of_version in sorted(windows.items())}
 
 

@@ -16,24 +16,25 @@ from docs.generate import examples
 Json: TypeAlias = dict[str, Any]
 
 _SCHEMAS = "#/components/schemas/"
-_RECORDS = (records.Request, records.Price, records.Answer, records.ErrorWindow)
+_METRICS = (records.ErrorWindow, records.DriftWindow, records.EstimateWindow)
+_RECORDS = (records.Request, records.Price, records.Answer, *_METRICS)
 _DATA = {
     topics.LISTINGS: ("Request", "Price"),
     topics.PREDICTIONS: ("Answer",),
     topics.OUTCOMES: ("Outcome",),
-    topics.METRICS: ("ErrorWindow",),
+    topics.METRICS: tuple(one.__name__ for one in _METRICS),
 }
 _ABOUT = {
     topics.LISTINGS: "What the outside world says: requests for a price, and what cars really got.",
     topics.PREDICTIONS: "The answer to each request, in its request's partition, in the order of requests.",
     topics.OUTCOMES: "Each answered request whose price came.",
-    topics.METRICS: "Live errors: one record for each window, model version and model.",
+    topics.METRICS: "Live errors, errors to expect, and drift: records of windows by model version.",
     topics.CONTROL_BATCHES: "The life of every batch.",
     topics.CONTROL_MODELS: "The life of every model version.",
     topics.CONTROL_SERVERS: "What each serving server said last of itself; a tombstone says that it is gone.",
 }
 _KEYS = {
-    topics.METRICS: "kind, window, model version and model, parted by slashes",
+    topics.METRICS: "kind, window, model version, and model or feature where there is one, parted by slashes",
     topics.CONTROL_BATCHES: "the batch id",
     topics.CONTROL_MODELS: "the model version",
     topics.CONTROL_SERVERS: "the server's name",
@@ -111,7 +112,7 @@ def operations() -> Json:
         | {"reply": _through(topics.PREDICTIONS, "Answer")},
         "takePrices": _operation("receive", topics.LISTINGS, "Price"),
         "tellOutcomes": _operation("send", topics.OUTCOMES, "Outcome"),
-        "tellErrors": _operation("send", topics.METRICS, "ErrorWindow"),
+        "tellMetrics": _operation("send", topics.METRICS, *names(topics.METRICS)),
         "tellOfBatches": _operation("send", topics.CONTROL_BATCHES, *names(topics.CONTROL_BATCHES)),
         "takeTrainingRequests": _operation("receive", topics.CONTROL_BATCHES, events.TrainingRequested.type),
         "tellOfModels": _operation("send", topics.CONTROL_MODELS, *names(topics.CONTROL_MODELS)),
@@ -238,7 +239,7 @@ def payload(name: str) -> Json:
         "Price": _written(examples.PRICE),
         "Answer": answer,
         "Outcome": outcome,
-        "ErrorWindow": _written(examples.WINDOW),
+        **{type(window).__name__: _written(window) for window in examples.WINDOWS},
     }
     return data[name]
 

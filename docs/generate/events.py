@@ -15,7 +15,7 @@ _RECORDS = {
     "listings": ("Request", "Price"),
     "predictions": ("Answer",),
     "outcomes": ("Outcome",),
-    "metrics": ("ErrorWindow",),
+    "metrics": ("ErrorWindow", "DriftWindow", "EstimateWindow"),
     "control.servers": ("ServerAnnouncement",),
 }
 

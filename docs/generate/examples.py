@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from control_plane import events, records
 
 NOON = datetime(2026, 1, 31, 12, tzinfo=UTC)
+_END = NOON.replace(minute=1)
 _RUN = "3f0c5be7ea9b4b6b9d7d7a2a8a7c1d10"
 
 EVENTS: tuple[events.Event, ...] = (
@@ -26,6 +27,16 @@ EVENTS: tuple[events.Event, ...] = (
     events.RolloutSucceeded(version=2, rollout=2, seconds=22.7),
     events.RolloutFailed(version=2, rollout=2, reason="it did not answer within 300 s"),
     events.RollbackRequested(version=1, requested_at=NOON),
+    events.ModelDegraded(
+        version=2,
+        what="inputs",
+        value=4.0,
+        bound=3.0,
+        window_start=NOON,
+        window_end=_END,
+        windows=3,
+        features=["make", "mileage", "year", "age"],
+    ),
 )
 
 ANNOUNCEMENT = events.ServerAnnouncement(
@@ -56,16 +67,37 @@ ANSWER = records.Answer(
     epoch=3,
     requested_at=NOON,
 )
-WINDOW = records.ErrorWindow(
-    window_start=NOON,
-    window_end=NOON.replace(minute=1),
-    model_version=2,
-    model="stack",
-    count=146,
-    rmse=3152.1,
-    mae=1904.4,
-    mape=0.078,
-    bias=-12.5,
-    r2=0.96,
-    coverage=0.918,
+WINDOWS = (
+    records.ErrorWindow(
+        window_start=NOON,
+        window_end=_END,
+        model_version=2,
+        model="stack",
+        count=146,
+        rmse=3152.1,
+        mae=1904.4,
+        mape=0.078,
+        bias=-12.5,
+        r2=0.96,
+        coverage=0.918,
+    ),
+    records.DriftWindow(
+        window_start=NOON,
+        window_end=_END,
+        model_version=2,
+        feature="mileage",
+        psi=0.31,
+        chance=0.08,
+        count=146,
+        missing=0.02,
+    ),
+    records.EstimateWindow(
+        window_start=NOON,
+        window_end=_END,
+        model_version=2,
+        count=146,
+        half_width=4_310.5,
+        mae=1_870.25,
+        rmse=3_040.75,
+    ),
 )

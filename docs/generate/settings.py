@@ -49,7 +49,13 @@ APPLICATIONS = (
     Application(
         "Control plane",
         "`pipelines control-plane` and `pipelines watch`.",
-        (control_plane.ControlPlane, control_plane.Watching, control_plane.Kubernetes),
+        (
+            control_plane.ControlPlane,
+            control_plane.OnDegraded,
+            control_plane.Watching,
+            control_plane.Quality,
+            control_plane.Kubernetes,
+        ),
     ),
     Application(
         "Training",

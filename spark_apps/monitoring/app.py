@@ -1,5 +1,7 @@
 """The monitoring application: answers and prices become outcomes, outcomes become windows of errors.
 
+Beside them a thread holds each window of requests and answers against what the model was trained on.
+
 Two queries, because in one the windows would inherit the join's watermark and be published a whole price
 horizon late. Each has a checkpoint; when either fails, the process ends with status 1, and the next one goes
 on where it stopped.
@@ -15,12 +17,25 @@ import structlog
 from confluent_kafka import KafkaException
 
 from control_plane import logs, topics
+from control_plane.registry import Registry
 from control_plane.settings import Servers, SettingsError, Topics, load
-from spark_apps.monitoring import following, joining, kafka, state, ticks, windows
+from spark_apps.monitoring import (
+    drift,
+    following,
+    joining,
+    kafka,
+    references,
+    state,
+    ticks,
+    windows,
+)
 from spark_apps.monitoring.settings import Monitoring
+from spark_apps.serving.settings import Serving
 from spark_apps.session import SparkUnavailableError, spark_session
 
 log = structlog.get_logger()
+
+_DRIFT_GRACE_S = 3.0
 
 
 def main() -> int:
@@ -30,7 +45,7 @@ def main() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     try:
-        run(load(Monitoring), load(Servers).kafka_bootstrap_servers, stopping)
+        run(load(Monitoring), load(Servers), stopping)
     except (
         KafkaException,
         SettingsError,
@@ -44,8 +59,9 @@ def main() -> int:
     return 0
 
 
-def run(settings: Monitoring, brokers: str, stopping: threading.Event) -> None:
+def run(settings: Monitoring, servers: Servers, stopping: threading.Event) -> None:
     """Keep both queries running until ``stopping`` is set."""
+    brokers = servers.kafka_bootstrap_servers
     topics.ensure_topics(brokers, load(Topics))
     java = {"spark.driver.defaultJavaOptions": settings.java_options}
     spark = spark_session(
@@ -73,24 +89,41 @@ def run(settings: Monitoring, brokers: str, stopping: threading.Event) -> None:
             replay=settings.replay,
         )
         .transform(windows.by_model)
-        .transform(windows.error_windows, settings.window)
+        .transform(windows.error_windows, settings.window, settings.step)
         .transform(windows.as_records)
     )
     windowed = kafka.start(errors, brokers, topics.METRICS, name="windows", settings=settings)
 
+    tick = ticks.kafka_sender(brokers, topics.MONITORING_TICKS)
     ticker = ticks.Ticker(
-        ticks.kafka_sender(brokers, topics.MONITORING_TICKS),
-        window=settings.window,
+        tick,
+        step=settings.step,
         delay=settings.delay,
         patience=2 * settings.trigger,
     )
     ticker.wake(datetime.now(UTC))
-    log.info("monitoring.started", checkpoint=settings.checkpoint_root, window_s=settings.window)
+    drifts = drift.Drift(
+        spark,
+        brokers,
+        references.References(Registry(servers.mlflow_tracking_uri)),
+        settings,
+        load(Serving).max_request_bytes,
+        tick,
+    )
+    drifting = threading.Thread(target=drifts.run, args=(stopping,), name="drift", daemon=True)
+    drifting.start()
+    log.info(
+        "monitoring.started",
+        checkpoint=settings.checkpoint_root,
+        window_s=settings.window,
+        step_s=settings.step,
+    )
     following.follow(
         {"outcomes": joined, "windows": windowed},
         {"windows": ticker.on_progress},
         heartbeat=settings.heartbeat,
         stopping=stopping,
     )
+    drifting.join(_DRIFT_GRACE_S)
     following.stop(joined, windowed)
     del lock

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.streaming.query import StreamingQuery
 
@@ -29,6 +32,23 @@ def records(
     if batch_records is not None:
         reader = reader.option("maxOffsetsPerTrigger", batch_records)
     return reader.load()
+
+
+def kept_records(
+    spark: SparkSession, bootstrap_servers: str, topic: str, offsets: Mapping[int, tuple[int, int]]
+) -> DataFrame:
+    """Read a part of a topic once: by partition the first offset and the one after the last."""
+    starts = {str(partition): first for partition, (first, _) in offsets.items()}
+    ends = {str(partition): end for partition, (_, end) in offsets.items()}
+    return (
+        spark.read.format("kafka")
+        .option("kafka.bootstrap.servers", bootstrap_servers)
+        .option("assign", json.dumps({topic: sorted(offsets)}))
+        .option("startingOffsets", json.dumps({topic: starts}))
+        .option("endingOffsets", json.dumps({topic: ends}))
+        .option("failOnDataLoss", "false")
+        .load()
+    )
 
 
 def start(

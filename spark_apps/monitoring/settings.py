@@ -19,13 +19,24 @@ class Monitoring(BaseSettings):
 
     price_horizon: float = Field(DAY_S, gt=0, description="how long after its answer a price may come")
     price_lead: float = Field(3600, ge=0, description="how long before its answer a price may have come")
-    window: float = Field(60, ge=0.001, description="length of the tumbling windows")
+    window: float = Field(60, ge=0.001, description="length of the windows of errors")
+    slide: float = Field(
+        0, ge=0, description="how long after one window the next one begins; 0: when it ends, so none overlap"
+    )
     delay: float = Field(5, gt=0, description="how long after its end a window waits for outcomes")
     replay: float = Field(
         600, gt=0, description="how long an outcome is recognised that a killed batch had written already"
     )
     trigger: float = Field(5, gt=0, description="how often new records are looked for")
     batch_records: int = Field(50_000, ge=1, description="records of a topic that one batch joins at most")
+    drift_window: float = Field(300, ge=1, description="length of the windows of drift and estimated errors")
+    drift_at_least: int = Field(200, ge=1, description="values without which a window has no drift")
+    drift_records: int = Field(
+        20_000,
+        ge=100,
+        description="records of a topic that a window of drift looks at, at most",
+    )
+    drift_catch_up: int = Field(12, ge=1, description="windows of drift made up for after a pause, at most")
     checkpoint: str = Field("", description="a folder or Hadoop URL; under PIPELINES_HOME unless given")
     heartbeat: Path | None = Field(None, description="a file touched every second for a liveness probe")
     cores: int = Field(2, ge=1, description="threads of Spark")
@@ -43,6 +54,19 @@ class Monitoring(BaseSettings):
         if replay < fields.data.get("delay", 0):
             raise ValueError("expects at least MONITORING_DELAY")
         return replay
+
+    @field_validator("slide")
+    @classmethod
+    def _divides_the_window(cls, slide: float, fields: ValidationInfo) -> float:
+        window = fields.data.get("window", 0)
+        if slide and (slide > window or round(window * 1000) % max(1, round(slide * 1000))):
+            raise ValueError("expects a whole part of MONITORING_WINDOW")
+        return slide
+
+    @property
+    def step(self) -> float:
+        """How long after one window the next one begins, seconds: one ends as often."""
+        return self.slide or self.window
 
     @property
     def checkpoint_root(self) -> str:

@@ -97,12 +97,13 @@ def by_model(outcomes: DataFrame) -> DataFrame:
     )
 
 
-def _total(term: Column) -> Column:
+def total(term: Column) -> Column:
+    """Return the sum of a column of doubles: the same bits in whatever order."""
     return F.try_sum(term.try_cast(TERM)).cast("double")
 
 
-def error_windows(predictions: DataFrame, window: float) -> DataFrame:
-    """Aggregate errors by window, model version and model.
+def error_windows(predictions: DataFrame, window: float, step: float) -> DataFrame:
+    """Aggregate errors by window, model version and model; one of ``window`` seconds begins every ``step``.
 
     Needs: recorded_at, model_version, model, predicted, actual, covered. Gives: window, model_version, model,
     count, rmse, mae, bias (mean of predicted - actual), all in US dollars, mape (a fraction of the actual
@@ -111,18 +112,18 @@ def error_windows(predictions: DataFrame, window: float) -> DataFrame:
     """
     error = F.col("predicted") - F.col("actual")
     count = F.count(F.lit(1))
-    squared = _total(error * error)
-    total, total_squared = _total(F.col("actual")), _total(F.col("actual") * F.col("actual"))
-    spread = total_squared - total * total / count
+    squared = total(error * error)
+    summed, summed_squares = total(F.col("actual")), total(F.col("actual") * F.col("actual"))
+    spread = summed_squares - summed * summed / count
     differ = F.min("actual") < F.max("actual")
     return predictions.groupBy(
-        F.window("recorded_at", seconds(window)).alias("window"), "model_version", "model"
+        F.window("recorded_at", seconds(window), seconds(step)).alias("window"), "model_version", "model"
     ).agg(
         count.alias("count"),
         F.sqrt(squared / count).alias("rmse"),
-        (_total(F.abs(error)) / count).alias("mae"),
-        (_total(F.abs(error) / F.col("actual")) / count).alias("mape"),
-        (_total(error) / count).alias("bias"),
+        (total(F.abs(error)) / count).alias("mae"),
+        (total(F.abs(error) / F.col("actual")) / count).alias("mape"),
+        (total(error) / count).alias("bias"),
         F.when(differ & (spread > 0), 1 - squared / spread).alias("r2"),
         F.when(F.count("covered") > 0, F.count_if("covered") / F.count("covered")).alias("coverage"),
     )

@@ -16,6 +16,7 @@ from spark_apps.training.ensemble import Clock, fit_ensemble
 from spark_apps.training.kept_fits import kept_fits
 from spark_apps.training.model_card import model_card
 from spark_apps.training.quality_gate import Verdict, findings, judge, refusal
+from spark_apps.training.reference import reference
 from spark_apps.training.rows import TRAIN, account, judged_batch, quarantine, row_counts, training_rows
 
 if TYPE_CHECKING:
@@ -106,6 +107,9 @@ def _train(
     train = rows.where(F.col("part") == TRAIN)
     ensemble = fit_ensemble(train, counts["rows.train"], settings, clock, scratch, kept)
 
+    with clock.step("reference"):
+        drift_from = reference(train, ensemble)
+
     with clock.step("test"):
         evaluated = evaluation.evaluate(ensemble.model, rows, ensemble.names)
 
@@ -126,7 +130,7 @@ def _train(
         }
         card = partial(model_card, ensemble, evaluated, settings, counts)
         version = tracking.register(
-            ensemble.model, run, settings.model_name, tags, scratch, ensemble.background, card
+            ensemble.model, run, settings.model_name, tags, scratch, ensemble.background, drift_from, card
         )
 
     kept.forget()

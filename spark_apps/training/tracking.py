@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from pyspark.ml import PipelineModel
 
     from control_plane.failures import Finding
+    from spark_apps.drift.reference import Reference
     from spark_apps.training.ensemble import Ensemble
     from spark_apps.training.evaluation import Evaluation
     from spark_apps.training.quality_gate import Verdict
@@ -56,6 +57,7 @@ BATCHES = "pipelines.batches"
 DIGEST = "pipelines.digest"
 CODE = "pipelines.code"
 PROFILE = "pipelines.profile"
+REFERENCE = "pipelines.reference"
 
 _ABOUT = "Prices a used car, in dollars, from its raw listing. A version is what one training made."
 _INPUTS = tuple(name for name in RAW_COLUMNS if name != "price")
@@ -206,11 +208,13 @@ def register(
     tags: Mapping[str, str],
     scratch: str,
     means: background.Means,
+    reference: Reference,
     card: Callable[[Mapping[str, str]], str],
 ) -> ModelVersion:
     """Keep the model in the run and register it; the version has its tags and digest from the start.
 
-    ``means`` go with the model's files, ``card`` makes the version's description from its tags.
+    ``means`` and ``reference`` go with the model's files, ``card`` makes the version's description from its
+    tags.
     """
     # Not mlflow.spark.log_model, which tries the example out: for that it loads the model, for up to 35 s.
     info = Model.log(
@@ -227,10 +231,16 @@ def register(
     client = MlflowClient()
     with tempfile.TemporaryDirectory() as folder:
         background.write(means, Path(folder))
+        reference.write(Path(folder))
         client.log_model_artifacts(info.model_id, folder, _SPARK_MODEL)
     with tempfile.TemporaryDirectory() as folder:
         kept = Path(download_artifacts(info.model_uri, dst_path=folder))
-        all_tags = {**tags, DIGEST: digest(kept / _SPARK_MODEL), CODE: code_version()}
+        all_tags = {
+            **tags,
+            DIGEST: digest(kept / _SPARK_MODEL),
+            REFERENCE: reference.digest,
+            CODE: code_version(),
+        }
     description = card(all_tags)
     mlflow.log_text(description, "model_card.md")
     try:

@@ -110,3 +110,14 @@ class StandIn:
         key = "/".join(["error", *span.values(), str(version), model])
         self._producer.produce(topics.METRICS, key=key, value=json.dumps(value).encode())
         self._producer.flush(10)
+
+    def drift(self, end: datetime, start: datetime, version: int, **psi: float) -> None:
+        """Publish a window of drift, and of the errors to be expected."""
+        span = {"window_start": events.iso(start), "window_end": events.iso(end)}
+        of = {**span, "model_version": version, "count": 300}
+        for feature, index in psi.items():
+            value = {"kind": "drift", "feature": feature, "psi": index, "chance": 0.05, "missing": 0.1, **of}
+            self._producer.produce(topics.METRICS, value=json.dumps(value).encode())
+        expected = {"kind": "estimate", "half_width": 5_000.0, "mae": 1_900.0, "rmse": 2_900.0, **of}
+        self._producer.produce(topics.METRICS, value=json.dumps(expected).encode())
+        self._producer.flush(10)

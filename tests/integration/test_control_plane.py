@@ -11,7 +11,7 @@ import time
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ from confluent_kafka import Producer
 from control_plane import audit, events, watchers
 from control_plane.registry import Registry
 from control_plane.settings import Servers, Topics
-from control_plane.topics import ensure_topics
+from control_plane.topics import METRICS, ensure_topics
 from tests.integration.quick_training import PROFILE
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ def start(servers: Servers, home: Path) -> subprocess.Popen[bytes]:
         "CONTROL_TRAINING_COMMAND": json.dumps([*training, *options]),
         "CONTROL_TRAINING_ATTEMPTS": "2",
         "CONTROL_ROLLOUT_DEADLINE_S": "10",
+        "ON_DEGRADED": "rollback",
         "LOG_LEVEL": "INFO",
     }
     with (home / "control-plane.log").open("ab") as log:
@@ -320,6 +321,60 @@ def test_a_version_that_comes_to_answer_is_the_champion_and_one_that_does_not_is
     eventually(lambda: plane.types(silent).count("rollout.started") == 2)
     announce(plane.servers, int(silent))
     plane.until(silent, "rollout.succeeded")
+
+
+def come_to_serve(plane: Plane, version: str, times: int = 1) -> None:
+    eventually(lambda: plane.types(version).count("rollout.started") == times)
+    announce(plane.servers, int(version))
+    eventually(lambda: plane.types(version).count("rollout.succeeded") == times)
+
+
+def publish_drift(plane: Plane, version: str, windows: int) -> None:
+    """Windows of a second each, from now on, whose prices have drifted."""
+    producer = Producer({"bootstrap.servers": plane.servers.kafka_bootstrap_servers})
+    begin = datetime.now(UTC)
+    for number in range(windows):
+        start, end = (begin + timedelta(seconds=number + more) for more in (0, 1))
+        value = {
+            "kind": "drift",
+            "window_start": events.iso(start),
+            "window_end": events.iso(end),
+            "model_version": int(version),
+            "feature": "prediction",
+            "psi": 0.9,
+            "chance": 0.1,
+            "count": 500,
+            "missing": 0.0,
+        }
+        producer.produce(METRICS, value=json.dumps(value).encode())
+    producer.produce(METRICS, value=b"garbage")
+    producer.flush(30)
+
+
+def test_a_version_that_degrades_is_rolled_back_from_and_never_returned_to(plane, batch):
+    before = new_version(plane, batch("good"))
+    come_to_serve(plane, before)
+    degrades = new_version(plane, batch("good"))
+    come_to_serve(plane, degrades)
+
+    publish_drift(plane, degrades, windows=2)
+    assert watchers.watch_quality(plane.servers) == []
+    publish_drift(plane, degrades, windows=3)
+    [told] = watchers.watch_quality(plane.servers)
+    assert isinstance(told, events.ModelDegraded)
+    assert (told.subject, told.what, told.value, told.bound) == (degrades, "prediction", 0.9, 0.25)
+    assert watchers.watch_quality(plane.servers) == [], "it is in the log now"
+    come_to_serve(plane, before, times=2)
+    eventually(lambda: Registry(plane.servers.mlflow_tracking_uri).champion() == int(before))
+    assert plane.types(degrades)[-1] == "model.degraded"
+    assert plane.types(before).count("rollback.requested") == 1
+
+    # The one gone back to has nothing to go back to: what was left stays left.
+    publish_drift(plane, before, windows=3)
+    assert [event.subject for event in watchers.watch_quality(plane.servers)] == [before]
+    come_to_serve(plane, new_version(plane, batch("good")))  # read after it
+    assert plane.types(degrades)[-1] == "model.degraded"
+    assert "rollback.requested" not in plane.types(degrades)
 
 
 def eventually(holds: Callable[[], bool]) -> None:

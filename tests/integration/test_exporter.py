@@ -131,6 +131,17 @@ class World:
         rest = {"kind": "error", "model_version": version, "count": 40, "coverage": coverage}
         self.write(METRICS, key, window | errors | rest)
 
+    def drift(self, version: int, end: datetime) -> None:
+        span = {"window_start": iso(end - timedelta(seconds=300)), "window_end": iso(end)}
+        of = {**span, "model_version": version, "count": 300}
+        for feature in ("mileage", "prediction"):
+            index = {"psi": 0.12, "chance": 0.08, "missing": 0.1}
+            self.write(
+                METRICS, f"drift/{version}/{feature}", {"kind": "drift", "feature": feature, **of, **index}
+            )
+        errors = {"half_width": 5_000.0, "mae": 2_000.0, "rmse": 3_000.0}
+        self.write(METRICS, f"estimate/{version}", {"kind": "estimate", **of, **errors})
+
     def mark(self, request: Message) -> None:
         """Say as serving does that everything up to this request is answered."""
         done = TopicPartition(LISTINGS, 0, (request.offset() or 0) + 1, "0")
@@ -148,6 +159,7 @@ class World:
                 for version in VERSIONS:
                     for model in MEMBERS:
                         self.measure(version, model, datetime.now(UTC))
+                    self.drift(version, datetime.now(UTC))
 
     @contextmanager
     def going_on(self) -> Iterator[None]:
@@ -269,6 +281,7 @@ def story_of_models(runs: dict[int, str]) -> list[events.Event]:
     def registered(version: int, run_id: str) -> events.ModelRegistered:
         return events.ModelRegistered(version=version, model="used-car-price", run_id=run_id, batches=["b1"])
 
+    window = {"window_start": datetime.now(UTC), "window_end": datetime.now(UTC)}
     return [
         registered(1, runs[1]),
         events.RolloutStarted(version=1, rollout=1, replaces=None),
@@ -279,6 +292,7 @@ def story_of_models(runs: dict[int, str]) -> list[events.Event]:
         registered(3, "a-run-that-was-deleted"),
         events.RolloutStarted(version=3, rollout=3, replaces=2),
         events.RolloutFailed(version=3, rollout=3, reason="no memory"),
+        events.ModelDegraded(version=2, what="rmse", value=4_000, bound=3_000, windows=3, **window),
     ]
 
 
@@ -347,6 +361,7 @@ def test_it_tells_what_the_topics_say(exporter):
         'car_price_batches{status="training"}': 1,
         'car_price_batches{status="trained"}': 1,
         "car_price_models_registered_total": 3,
+        'car_price_models_degraded_total{what="rmse"}': 1,
         "car_price_rollouts_started_total": 3,
         'car_price_rollouts_total{outcome="succeeded"}': 2,
         "car_price_wanted_model_version": 2,
@@ -371,8 +386,11 @@ def test_what_comes_is_told_from_then_on(exporter, servers):
     world.mark(second)
     end = datetime.now(UTC)
     world.measure(2, "stack", end)
+    world.drift(2, end)
     found = exporter.until('car_price_serving_lag_records{partition="0"}', 1)
     found |= exporter.until('car_price_live_rmse_dollars{model="stack",model_version="2"}', 2_500.5)
+    found |= exporter.until('car_price_drift_psi{feature="mileage",model_version="2"}', 0.12)
+    found |= exporter.until('car_price_estimated_rmse_dollars{model_version="2"}', 3_000)
     found |= exporter.until("car_price_repeated_answers_total", 1)
     found |= exporter.until('car_price_topic_records_total{topic="predictions"}', 3)
     said = {

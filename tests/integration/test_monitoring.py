@@ -40,7 +40,7 @@ MEMBERS = ("gradient_boosting", "linear_regression", "linear_svm")
 class App:
     """The application as a process, with the checkpoints of its predecessors."""
 
-    def __init__(self, servers: Servers, home: Path) -> None:
+    def __init__(self, servers: Servers, home: Path, **settings: str) -> None:
         self.home = home
         self.log = home / "monitoring.log"
         self._environment = (
@@ -55,6 +55,7 @@ class App:
                 "MONITORING_HEARTBEAT": str(home / "heartbeat"),
                 "LOG_FORMAT": "json",
             }
+            | settings
         )
         self._process: subprocess.Popen[bytes] | None = None
 

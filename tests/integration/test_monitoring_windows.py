@@ -39,7 +39,7 @@ def published(df: DataFrame) -> dict[str, dict[str, Any]]:
 
 
 def errors(spark: SparkSession, *rows: tuple[Any, ...]) -> dict[str, dict[str, Any]]:
-    return published(windows.error_windows(predictions(spark, *rows), WINDOW))
+    return published(windows.error_windows(predictions(spark, *rows), WINDOW, WINDOW))
 
 
 def test_a_window_is_flat_and_has_the_numbers_that_numpy_finds(spark: SparkSession) -> None:
@@ -80,7 +80,23 @@ def test_the_same_outcomes_in_another_order_give_the_same_bits(spark: SparkSessi
     ]
     once = predictions(spark, *rows).coalesce(1)
     again = predictions(spark, *random.Random(6).sample(rows, len(rows))).repartition(5)
-    assert published(windows.error_windows(once, WINDOW)) == published(windows.error_windows(again, WINDOW))
+    assert published(windows.error_windows(once, WINDOW, WINDOW)) == published(
+        windows.error_windows(again, WINDOW, WINDOW)
+    )
+
+
+def test_windows_that_overlap_hold_an_outcome_each(spark: SparkSession) -> None:
+    rows = predictions(spark, (0, 1, "stack", 110.0, 100.0, True), (50, 1, "stack", 90.0, 100.0, True))
+
+    found = published(windows.error_windows(rows, WINDOW, 20))
+
+    assert {window["window_start"][11:19]: window["count"] for window in found.values()} == {
+        "11:59:20": 1,
+        "11:59:40": 1,
+        "12:00:00": 2,
+        "12:00:20": 1,
+        "12:00:40": 1,
+    }
 
 
 def test_windows_versions_and_models_are_kept_apart(spark: SparkSession) -> None:

@@ -21,6 +21,8 @@ from control_plane.failures import Failure
 from control_plane.registry import Registry
 from control_plane.simulator.batches import deliver
 from control_plane.simulator.generator import generate
+from spark_apps.drift.inputs import CATEGORIES, NUMBERS
+from spark_apps.drift.reference import Reference
 from spark_apps.listings.samples import LISTING
 
 if TYPE_CHECKING:
@@ -118,6 +120,27 @@ def test_a_training_registers_a_version_with_its_batches_digest_and_figures(
         assert metrics[f"test.{model}.rmse"] > metrics[f"test.{model}.mae"] > 0
     for member in MEMBERS:
         assert metrics[f"seconds.train.{member}"] > 0
+
+
+@pytest.mark.timeout(400)
+def test_the_reference_of_its_train_rows_comes_with_the_model(
+    sandbox: Servers, version: ModelVersion
+) -> None:
+    registry = Registry(sandbox.mlflow_tracking_uri)
+    metrics = registry.metrics(version.run_id)
+    reference = Reference.model_validate_json(registry.file_of(version.version, "sparkml/reference.json"))
+
+    assert reference.digest == version.reference
+    inputs = {**reference.numbers, **reference.categories}
+    assert set(inputs) == {*NUMBERS, *CATEGORIES}
+    assert {sum(bins.tally) for bins in inputs.values()} == {metrics["rows.train"]}
+    assert len(reference.numbers["mileage"].edges) == 9
+    assert "ford" in reference.categories["make"].labels
+    for output in ("prediction", "interval_width"):
+        assert sum(reference.outputs[output].tally) == metrics["rows.train"]
+    assert all(
+        0 < mae < rmse < 3 for mae, rmse in zip(reference.errors.mae, reference.errors.rmse, strict=True)
+    )
 
 
 @pytest.mark.timeout(400)

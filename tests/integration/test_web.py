@@ -234,6 +234,21 @@ def test_live_errors_are_drawn_by_version_and_shown_by_member(browser, servers, 
     shows(browser, "#errors-chart .u-legend", "Version 2 8.0 %")
 
 
+def test_drift_is_shown_by_input_the_most_drifted_first_and_in_the_models_story(browser, servers, world):
+    end = datetime.now(UTC).replace(microsecond=0)
+    start = end - timedelta(minutes=5)
+    world.drift(end, start, 2, year=0.02, mileage=0.41, make_name=0.13)
+    shows(browser, "#drift-window", "version 2")
+    shows(browser, "#drift tbody tr:nth-child(1)", "mileage", "0.41", "drifted", "10.0 %", "300")
+    shows(browser, "#drift tbody tr:nth-child(2)", "make", "0.13", "moving")
+    shows(browser, "#drift tbody tr:nth-child(3)", "year", "0.02", "stable")
+    shows(browser, "#drift-expected", "RMSE $2,900", "MAE $1,900")
+    window = {"window_start": start, "window_end": end, "windows": 3}
+    tell(servers, events.ModelDegraded(version=1, what="rmse", value=4_812, bound=4_500, **window))
+    told = "live RMSE $4,812, bound $4,500, in 3 windows in a row"
+    shows(browser, "#models .story", "model.degraded", told)
+
+
 def test_a_hand_over_is_marked_on_the_time_axis(browser, servers, world):
     tell(
         servers,

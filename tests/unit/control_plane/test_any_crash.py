@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from functools import reduce
+from functools import partial, reduce
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import given
@@ -122,8 +123,23 @@ class World:
         if self.log:
             self.publish(self.log[number % len(self.log)].event)
 
+    def degrade(self, version: int) -> None:
+        if self.decide is not on_batch_event:
+            moment = self.now
+            self.publish(
+                events.ModelDegraded(
+                    version=version,
+                    what="rmse",
+                    value=2,
+                    bound=1,
+                    window_start=moment,
+                    window_end=moment,
+                    windows=1,
+                )
+            )
+
     def roll_back(self, version: int) -> None:
-        if self.decide is on_model_event:
+        if self.decide is not on_batch_event:
             self.publish(events.RollbackRequested(version=version, requested_at=self.now))
 
     def request(self, number: int) -> None:
@@ -151,9 +167,14 @@ def outcome(started: Any, *, good: bool) -> events.Event:
             return events.RolloutFailed(version=started.version, rollout=started.rollout, reason="bad luck")
 
 
+def is_good(end: events.Event) -> bool:
+    return isinstance(end, events.RolloutSucceeded)
+
+
 STEPS = st.one_of(
     st.tuples(st.just("arrive"), st.integers(1, 4)),
     st.tuples(st.just("roll back"), st.integers(1, 4)),
+    st.tuples(st.just("degrade"), st.integers(1, 4)),
     st.tuples(st.just("request"), st.integers(1, 4)),
     st.tuples(st.just("repeat"), st.integers(0, 30)),
     st.tuples(st.just("read"), st.none()),
@@ -170,6 +191,7 @@ def live(world: World, steps: list[tuple[str, Any]], arrival: Any) -> None:
     acts = {
         "arrive": lambda number: world.publish(arrival(number)),
         "roll back": world.roll_back,
+        "degrade": world.degrade,
         "request": world.request,
         "repeat": world.repeat,
         "read": world.read,
@@ -254,3 +276,30 @@ def test_what_is_kept_of_the_rollouts_follows_from_the_log_alone(steps):
 
     for log in (world.log, unrepeated(world.log)):
         assert reduce(lambda state, record: on_model_event(state, record)[0], log, Rollouts()) == world.kept
+
+
+ROLLS_BACK = partial(on_model_event, rolls_back=True)
+
+
+@given(st.lists(STEPS, max_size=60))
+def test_what_is_kept_of_rollouts_does_not_depend_on_what_degradation_leads_to(steps):
+    world = World(ROLLS_BACK, Rollouts())
+    live(world, steps, registered)
+
+    assert world.kept.running is None
+    assert world.champion == world.kept.serving
+    for log in (world.log, unrepeated(world.log)):
+        assert reduce(lambda state, record: on_model_event(state, record)[0], log, Rollouts()) == world.kept
+
+
+@given(st.lists(STEPS.filter(lambda step: step[0] != "roll back"), max_size=60))
+def test_a_version_that_was_rolled_back_from_never_serves_again_by_itself(steps):
+    world = World(ROLLS_BACK, Rollouts())
+    live(world, steps, registered)
+
+    served = [started.version for name, started in world.jobs.items() if is_good(world.ended[name])]
+    left: set[int] = set()
+    for before, after in pairwise(served):
+        if after < before:
+            left.add(before)
+        assert after not in left

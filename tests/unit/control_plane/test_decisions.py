@@ -219,6 +219,11 @@ class TestRequests:
         assert actions == [Publish(events.TrainingStarted(batch="b1", attempt=4, first_attempt=4))]
 
 
+def degraded(version):
+    window = {"window_start": NOON, "window_end": NOON, "windows": 3}
+    return events.ModelDegraded(version=version, what="rmse", value=2, bound=1, **window)
+
+
 class TestRollouts:
     def test_the_very_first_version_is_rolled_out_in_place_of_nothing(self):
         state, actions = on_model_event(Rollouts(), recorded(registered(1)))
@@ -297,3 +302,51 @@ class TestRollouts:
     def test_old_and_unknown_news_change_nothing(self, old):
         state = after_models(registered(1), answered(1, 1), registered(2), rollout(2, 2, replaces=1))
         assert on_model_event(state, recorded(old)) == (state, [])
+
+
+class TestDegradation:
+    TWO = (registered(1), answered(1, 1), registered(2), answered(2, 2))
+
+    def test_it_is_only_told_unless_one_rolls_back_for_it(self):
+        state = after_models(*self.TWO)
+        assert on_model_event(state, recorded(degraded(2))) == (state, [])
+
+    def test_the_version_before_is_asked_for_by_the_time_of_the_event(self):
+        state = after_models(*self.TWO)
+        after, actions = on_model_event(state, recorded(degraded(2), LATER), rolls_back=True)
+        assert after == state
+        assert actions == [Publish(rollback(1, LATER))]
+
+    def test_two_findings_lead_to_one_rollback(self):
+        state = after_models(*self.TWO, rollback(1, LATER))
+        state, actions = on_model_event(state, recorded(degraded(2), LATER), rolls_back=True)
+        assert actions == []
+        state, _ = on_model_event(state, recorded(answered(1, 3)))
+        assert on_model_event(state, recorded(degraded(2), LATER), rolls_back=True) == (state, [])
+
+    def test_the_version_gone_back_to_may_degrade_and_the_one_left_does_not_come_back(self):
+        state = after_models(*self.TWO, rollback(1), answered(1, 3))
+        assert state.before is None
+        assert on_model_event(state, recorded(degraded(1), LATER), rolls_back=True) == (state, [])
+
+    def test_a_version_that_was_left_is_passed_over(self):
+        state = after_models(*self.TWO, rollback(1), answered(1, 3), registered(3), answered(3, 4))
+        _, actions = on_model_event(state, recorded(degraded(3), LATER), rolls_back=True)
+        assert actions == [Publish(rollback(1, LATER))]
+
+    def test_who_asks_for_a_version_by_name_gets_it_and_it_may_be_left_again(self):
+        state = after_models(*self.TWO, rollback(1), answered(1, 3), rollback(2, LATER), answered(2, 4))
+        assert (state.serving, state.before) == (2, 1)
+
+    @pytest.mark.parametrize("version", [1, 3])
+    def test_degradation_of_what_does_not_serve_changes_nothing(self, version):
+        state = after_models(*self.TWO)
+        assert on_model_event(state, recorded(degraded(version), LATER), rolls_back=True) == (state, [])
+
+    def test_a_newer_version_on_its_way_is_waited_for(self):
+        state = after_models(*self.TWO, registered(3))
+        assert on_model_event(state, recorded(degraded(2), LATER), rolls_back=True) == (state, [])
+
+    def test_a_row_kept_before_versions_were_remembered_is_read(self):
+        kept = TypeAdapter(Rollouts).validate_python({"serving": 2, "newest": 2, "count": 2})
+        assert kept.before is None

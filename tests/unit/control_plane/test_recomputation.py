@@ -186,3 +186,34 @@ def test_garbage_counts_for_nothing(value):
     world.all_outcomes()
     world.all_windows()
     assert world.work.verdict().differences == []
+
+
+SPREAD = [(1_000, 10_500.0), (25_000, 23_000.0), (70_000, 9_000.0)]  # ms, dollars
+
+
+def sliding_windows(step: int) -> dict[int, list[tuple[float, float, bool | None]]]:
+    """By start, the rows of the windows of a minute that the outcomes lie in."""
+    rows: dict[int, list[tuple[float, float, bool | None]]] = {}
+    for start in range(-MINUTE + step, 70_001, step):
+        held = [(10_000.0, dollars, None) for ms, dollars in SPREAD if start <= ms < start + MINUTE]
+        if held:
+            rows[start] = held
+    return rows
+
+
+@pytest.mark.parametrize("step", [10_000, 20_000, 60_000])
+@pytest.mark.parametrize("lost", [False, True])
+def test_windows_that_overlap_are_compared_each(step, lost):
+    work = Recomputation(horizon=HOUR_S, lead=60, now=NOON / 1000 + HOUR_S, grace=60)
+    for number, (ms, dollars) in enumerate(SPREAD):
+        one = answer(f"r-{number}", number, low=None, high=None, members={}) | {"actual": dollars}
+        work.take_outcome(json.dumps(one).encode(), NOON + ms)
+    windows = sliding_windows(step)
+    kept = list(windows)[:-2] + list(windows)[-1:] if lost else list(windows)
+    for start in kept:
+        work.take_metric(window(windows[start], "stack", start + MINUTE))
+
+    found = work.verdict()
+
+    assert found.windows == len(kept)
+    assert len(found.differences) == int(lost)

@@ -90,7 +90,8 @@ def test_examples_of_the_data_topics_are_read_again():
         return json.dumps(asyncapi.payload(name)).encode()
 
     assert records.answer(value("Answer")) == examples.ANSWER
-    assert records.error_window(value("ErrorWindow")) == examples.WINDOW
+    for window in examples.WINDOWS:
+        assert records.metric(value(type(window).__name__)) == window
     assert records.outcome(value("Outcome")).actual == examples.PRICE.price
     assert prices.is_price(value("Price"))
     assert not prices.is_price(value("Request"))

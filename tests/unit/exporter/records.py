@@ -50,3 +50,32 @@ def window(minute: int = 0, *, version: int = 7, model: str = "stack", **figures
             **figures,
         }
     ).encode()
+
+
+def drift(minute: int = 0, *, version: int = 7, feature: str = "mileage", psi: float = 0.3) -> bytes:
+    """The window of a feature that ended that many minutes after noon."""
+    return json.dumps(
+        {
+            "kind": "drift",
+            **_five_minutes(minute),
+            "model_version": version,
+            "feature": feature,
+            "psi": psi,
+            "chance": 0.05,
+            "count": 500,
+            "missing": 0.1,
+        }
+    ).encode()
+
+
+def estimate(minute: int = 0, *, version: int = 7, rmse: float = 3_000.0) -> bytes:
+    """The window of estimated errors that ended that many minutes after noon."""
+    errors = {"count": 500, "half_width": 5_000.0, "mae": 2_000.0, "rmse": rmse}
+    return json.dumps(
+        {"kind": "estimate", **_five_minutes(minute), "model_version": version, **errors}
+    ).encode()
+
+
+def _five_minutes(minute: int) -> dict[str, str]:
+    end = NOON + timedelta(minutes=minute)
+    return {"window_start": iso(end - timedelta(minutes=5)), "window_end": iso(end)}

@@ -1,15 +1,23 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from control_plane.exporter.windows import ErrorWindows
-from control_plane.records import RecordError
+from control_plane.records import ErrorWindow, metric
 from tests.unit.control_plane.stories import NOON
+from tests.unit.exporter import records
 from tests.unit.exporter.exposition import series
-from tests.unit.exporter.records import window
 
 NOW = NOON.timestamp()
 STACK = '{model="stack",model_version="7"}'
+
+
+def window(minute: int = 0, **parts: Any) -> ErrorWindow:
+    found = metric(records.window(minute, **parts))
+    assert isinstance(found, ErrorWindow)
+    return found
 
 
 @pytest.fixture
@@ -67,16 +75,3 @@ def test_only_the_versions_that_were_measured_last_keep_series(windows):
     found = series(windows.collect(NOW), "live_rmse_dollars")
     assert {name.split('model_version="')[1][0] for name in found} == {"2", "3"}
     assert len(found) == 4
-
-
-def test_another_kind_is_passed_over(windows):
-    windows.take(
-        b'{"kind": "drift", "window_end": "2026-01-31T12:00:00.000Z", "feature": "mileage", "psi": 0.3}'
-    )
-    assert series(windows.collect(NOW)) == {}
-
-
-@pytest.mark.parametrize("value", [b"", b"{}", b"[]", b'{"kind": "error"}', window(model=None)])
-def test_what_is_no_window_is_refused(windows, value):
-    with pytest.raises(RecordError):
-        windows.take(value)

@@ -24,6 +24,9 @@ def test_checkpoints_lie_under_the_home_of_the_embedded_system_unless_given(
         ("MONITORING_PRICE_HORIZON", "a day"),
         ("MONITORING_MEMORY", "512"),
         ("MONITORING_BATCH_RECORDS", "0"),
+        ("MONITORING_SLIDE", "25"),
+        ("MONITORING_SLIDE", "120"),
+        ("MONITORING_DRIFT_WINDOW", "0"),
     ],
 )
 def test_a_setting_that_cannot_be_used_is_named(
@@ -41,3 +44,10 @@ def test_an_outcome_is_recognised_for_at_least_as_long_as_its_window_waits(
     monkeypatch.setenv("MONITORING_REPLAY", "20")
     with pytest.raises(SettingsError, match="MONITORING_REPLAY"):
         load(Monitoring)
+
+
+def test_windows_end_as_often_as_they_begin(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load(Monitoring).step == 60
+
+    monkeypatch.setenv("MONITORING_SLIDE", "15")
+    assert load(Monitoring).step == 15

@@ -12,7 +12,7 @@ WATERMARK = NOON + timedelta(seconds=20)  # inside the window that ends at 12:01
 class Ticks:
     def __init__(self) -> None:
         self.sent = 0
-        self.ticker = Ticker(self._send, window=60, delay=5, patience=4)
+        self.ticker = Ticker(self._send, step=60, delay=5, patience=4)
 
     def _send(self) -> None:
         self.sent += 1
@@ -30,11 +30,11 @@ def ticks() -> Ticks:
 
 
 def test_a_window_can_be_closed_a_delay_after_its_end() -> None:
-    assert closing_time(WATERMARK, window=60, delay=5) == NOON + timedelta(seconds=65)
+    assert closing_time(WATERMARK, step=60, delay=5) == NOON + timedelta(seconds=65)
 
 
 def test_a_watermark_at_the_end_of_a_window_has_closed_it() -> None:
-    assert closing_time(NOON, window=60, delay=5) == NOON + timedelta(seconds=65)
+    assert closing_time(NOON, step=60, delay=5) == NOON + timedelta(seconds=65)
 
 
 def test_no_tick_is_sent_before_a_window_can_be_closed(ticks: Ticks) -> None:

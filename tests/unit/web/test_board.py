@@ -8,6 +8,7 @@ from control_plane import events, topics
 from control_plane.web import board as boards
 from control_plane.web.board import Board
 from tests.unit.control_plane.stories import BATCHES, MODELS, NOON, told
+from tests.unit.exporter import records
 
 NOON_MS = round(NOON.timestamp() * 1000)
 
@@ -46,7 +47,9 @@ def changed(board: Board, seconds: float = 1) -> dict[str, Any]:
 
 def test_an_empty_board_shows_every_section():
     sections = changed(Board(60))
-    assert set(sections) == {"serving", "errors", "handovers", "batches", "models", "traffic", "latency"}
+    assert set(sections) == {
+        *("serving", "errors", "drift", "handovers", "batches", "models", "traffic", "latency")
+    }
     assert sections["batches"] == sections["models"] == sections["handovers"] == []
     assert sections["serving"] == {"active": None, "standby": [], "starting": [], "since": None}
     assert sections["traffic"]["last_answer"] is None
@@ -209,10 +212,31 @@ def test_a_window_of_the_far_future_does_not_make_the_others_old():
     assert sections["traffic"]["unreadable"] == 1
 
 
+def test_drift_is_a_section_of_its_own_and_its_events_are_in_the_models_story():
+    board = Board(60)
+    changed(board)
+    board.take(topics.METRICS, None, records.drift(), NOON_MS)
+    board.take(topics.METRICS, None, records.estimate(), NOON_MS)
+    degraded = events.ModelDegraded(
+        version=1, what="inputs", value=2, bound=2, window_start=NOON, window_end=NOON, windows=3,
+        features=["make", "mileage"],
+    )  # fmt: skip
+    tell(board, [*MODELS, *told(degraded)])
+
+    sections = changed(board)
+
+    assert "errors" not in sections
+    assert [one["feature"] for one in sections["drift"]["features"]] == ["mileage"]
+    assert sections["drift"]["expected"]["rmse"] == 3_000
+    [first] = [model for model in sections["models"] if model["model_version"] == 1]
+    assert first["story"][-1]["type"] == "model.degraded"
+    assert first["story"][-1]["what"] == "2 inputs have drifted (make, mileage) in 3 windows in a row"
+
+
 def test_metrics_of_another_kind_are_none_of_its_business():
     board = Board(60)
     changed(board)
-    board.take(topics.METRICS, None, b'{"kind": "drift", "psi": 0.2}', NOON_MS)
+    board.take(topics.METRICS, None, b'{"kind": "weather", "rain": 0.2}', NOON_MS)
     sections = changed(board)
     assert "errors" not in sections
     assert sections["traffic"]["unreadable"] == 0

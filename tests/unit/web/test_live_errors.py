@@ -81,6 +81,16 @@ def test_sums_weigh_each_window_by_its_prices():
     assert told["totals"]["1"]["rmse"] == pytest.approx(math.sqrt((1000**2 + 3 * 3000**2) / 4), abs=0.01)
 
 
+def test_no_price_counts_twice_where_windows_overlap():
+    slides = [
+        window(minute, window_start=NOON + timedelta(minutes=minute - 3), count=count)
+        for minute, count in ((3, 9), (4, 8), (5, 7), (6, 6))
+    ]
+    told = shown(*slides)
+    assert told["totals"]["1"]["count"] == 15
+    assert len(told["times"]) == 4
+
+
 def test_of_windows_of_several_lengths_the_shortest_is_drawn():
     hour = window(2, window_start=NOON - timedelta(hours=1), rmse=1.0)
     assert shown(window(1), hour, window(2))["series"]["1"]["rmse"] == [3000, 3000]

@@ -1,6 +1,7 @@
 // Follows the server's events and shows each section; a section that depends on others is shown with theirs.
 
 import { find, setText } from "./dom.js";
+import { showDrift } from "./drift.js";
 import { showErrors } from "./errors.js";
 import { time, zone } from "./format.js";
 import { startForm } from "./pricing.js";
@@ -25,6 +26,7 @@ function show(changed) {
   if (has("traffic", "serving") && seen.serving) showServing(seen.serving, now());
   if (has("errors", "serving")) showLiveError(errors, seen.serving);
   if (has("errors", "handovers", "models", "batches")) showErrors(errors, seen.handovers ?? [], why.errors);
+  if (has("drift")) showDrift(seen.drift);
   if (has("latency", "handovers") && seen.latency) showLatency(seen.latency, seen.handovers ?? []);
   if (has("models", "errors", "batches") && seen.models) showModels(seen.models, errors.totals, why.models);
   if (has("batches") && seen.batches) showBatches(seen.batches, why.batches);
@@ -59,7 +61,7 @@ function showConnection() {
 
 function follow() {
   const source = new EventSource("api/events");
-  for (const name of ["kafka", "serving", "errors", "handovers", "batches", "models", "traffic", "latency"]) {
+  for (const name of ["kafka", "serving", "errors", "drift", "handovers", "batches", "models", "traffic", "latency"]) {
     source.addEventListener(name, (event) => {
       seen[name] = JSON.parse(event.data);
       show(name);

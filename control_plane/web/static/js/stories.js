@@ -69,7 +69,7 @@ function item(name, row, facts) {
 }
 
 function told({ at, type, seconds, what }) {
-  const tone = type.endsWith(".failed") ? "bad" : type.endsWith(".succeeded") ? "good" : "idle";
+  const tone = type.endsWith(".failed") || type.endsWith(".degraded") ? "bad" : type.endsWith(".succeeded") ? "good" : "idle";
   return element(
     "li",
     { class: tone },

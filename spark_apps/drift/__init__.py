@@ -1,0 +1,1 @@
+"""Drift: how unlike live traffic is to what a model version was trained on."""
