@@ -15,13 +15,14 @@ import structlog
 from confluent_kafka import (
     Consumer,
     KafkaError,
+    KafkaException,
     TopicPartition,
 )
 
+from control_plane.patience import passes, patiently
 from control_plane.prices import is_price
 from control_plane.topics import LISTINGS, MARKER_GROUP, PREDICTIONS
 from spark_apps.serving.ledger import Marker, PartitionLedger, Resume
-from spark_apps.serving.patience import patiently
 from spark_apps.serving.progress import Progress
 
 if TYPE_CHECKING:
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _TIMEOUT_S = 10.0
+_ASK_S = 1.0  # what is asked while others wait for this thread, its heartbeat among them
 _POLL_S = 0.02  # how long a new leader may have to wait for the follower's attention
+_BEAT_S = 1.0
 _BATCH = 500
 _AHEAD = 20_000  # requests read and not answered; beyond it the listings wait
 _STILL_S = 0.025  # a dead server's last bytes may still be in the broker's socket: wait for its end to rest
@@ -88,6 +91,7 @@ class Follower:
         self._ledgers: dict[int, PartitionLedger] = {}
         self._passed: dict[int, int] = {}
         self._heartbeat: Path | None = None
+        self._beat_due = 0.0
         self._progress = Progress()
 
     def beat(self, heartbeat: Path | None) -> None:
@@ -135,6 +139,7 @@ class Follower:
     def _read_to_the_end(self) -> None:
         ends, since = self._ends(PREDICTIONS), time.monotonic()
         while True:
+            self._beat()
             self._step(0.002)
             behind = any(self._ledgers[p].answers_read < ends[p] for p in self._partitions)
             if behind or self._requests_missing():
@@ -154,13 +159,28 @@ class Follower:
         return any(self._ledgers[p].listed < ends[p] for p in ahead)
 
     def _ends(self, topic: str) -> dict[int, int]:
-        return {p: self._range(topic, p)[1] for p in self._partitions}
+        """Return the topic's ends, however long that takes: nobody else could tell a leader either."""
+        while (ends := self._ends_now(topic)) is None:
+            self._beat()
+        return ends
+
+    def _ends_now(self, topic: str) -> dict[int, int] | None:
+        """Return the topic's ends; None while the broker does not say."""
+        places = [TopicPartition(topic, partition) for partition in self._partitions]
+        try:
+            found = [self._consumer.get_watermark_offsets(place, timeout=_ASK_S) for place in places]
+        except KafkaException as error:
+            if not passes(error):
+                raise
+            return None
+        return {place.partition: end for place, (_, end) in zip(places, found, strict=True)}
 
     def _run(self) -> None:
         due = time.monotonic() + self._every_s
         try:
             while True:
                 self._step(_POLL_S)
+                self._beat()
                 if self._take_the_lead.is_set() and not self._leads:
                     self._read_to_the_end()
                     self._resumes.set_result({p: ledger.resume() for p, ledger in self._ledgers.items()})
@@ -169,12 +189,15 @@ class Follower:
                     self._forget_answers_to_nothing()
                     self._passed = {p: ledger.marker().listings for p, ledger in self._ledgers.items()}
                     self._keep_marker()
-                    self._beat()
                     due = time.monotonic() + self._every_s
         except Exception as error:  # the thread's border: the server ends with it
             self._failed(error)
 
     def _beat(self) -> None:
+        """Give a sign of life, once a second at most; none when this server leads and gets nowhere."""
+        if time.monotonic() < self._beat_due:
+            return
+        self._beat_due = time.monotonic() + _BEAT_S
         listed = sum(self.read.values())
         waiting = any(ledger.unanswered for ledger in self._ledgers.values())
         well = self._progress.is_made(listed, sum(self._passed.values()), waiting=waiting)
@@ -229,7 +252,9 @@ class Follower:
         ahead = {p: ledger for p, ledger in self._ledgers.items() if ledger.answers_ahead}
         if not ahead:
             return
-        ends = self._ends(LISTINGS)
+        ends = self._ends_now(LISTINGS)
+        if ends is None:
+            return
         for partition, ledger in ahead.items():
             if ledger.listed >= ends[partition] and (offsets := ledger.forget_answers_to_nothing()):
                 log.warning("ledger.answers_to_nothing", partition=partition, offsets=offsets[:10])

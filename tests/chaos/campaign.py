@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tests.chaos.system import System
 
 _ANSWERED_S = 180.0
+_CAUGHT_UP_S = 10.0
 _AFTERWARDS_S = 1.0  # requests go on so long after the last fault
 
 
@@ -60,22 +61,26 @@ def campaign(system: System, plans: Sequence[Plan]) -> Iterator[Run]:
 def _carried_out(
     system: System, plan: Plan, asked: Sequence[dict[str, str]], witness: Witness
 ) -> tuple[list[Part], Verdict]:
-    before = [_ends(system, topic) for topic in (LISTINGS, PREDICTIONS)]
+    listed, answered = (_ends(system, topic) for topic in (LISTINGS, PREDICTIONS))
     seen, errors = len(witness.seen), len(witness.errors)
     sender = Sender(system.kafka, asked, run=f"run-{plan.seed}", seed=plan.seed, rate=plan.rate)
     with sender:
         failures = _with_faults(system, sender, plan)
-    answered = _waited(lambda: sender.sent.keys() <= witness.answered)
+    all_answered = _waited(lambda: sender.sent.keys() <= witness.answered)
     ready = _waited(system.is_ready)
-    parts = _parts(system, *before)
-    _waited(lambda: len(witness.seen) - seen >= sum(len(part.predictions) for part in parts), 10)
-    verdict = judge(parts, sender.sent, witness.seen[seen:], set(system.versions))
+    parts = _parts(system, listed, answered)
+
+    def live() -> list[Record]:
+        return [record for record in witness.seen[seen:] if record.position >= answered[record.partition]]
+
+    _waited(lambda: len(live()) >= sum(len(part.predictions) for part in parts), _CAUGHT_UP_S)
+    verdict = judge(parts, sender.sent, live(), set(system.versions))
     verdict.problems.extend(
         [
             *failures,
             *sender.failures,
             *witness.errors[errors:],
-            *([] if answered else [f"not all were answered within {_ANSWERED_S:.0f} s"]),
+            *([] if all_answered else [f"not all were answered within {_ANSWERED_S:.0f} s"]),
             *([] if ready else ["the servers did not come back to two"]),
         ]
     )

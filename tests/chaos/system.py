@@ -70,6 +70,7 @@ class System:
     proxy: Proxy
     supervisor: ManagedProcess
     versions: list[int]
+    environment: dict[str, str]
     wants: int = 0
     rollouts: int = 0
     hit: list[str] = field(default_factory=list)
@@ -212,7 +213,7 @@ def running(home: Path, model: PipelineModel) -> Iterator[System]:
         ensure_topics(kafka.address, Topics(partitions=PARTITIONS))
         mlflow.MlflowClient(tracking.url).create_registered_model(_MODEL)
         versions = register(tracking.url, _MODEL, model, layout.home / "model", versions=2)
-        environment = {
+        environment = os.environ | {
             "KAFKA_BOOTSTRAP_SERVERS": f"{HOST}:{ports['kafka_proxy']}",
             "MLFLOW_TRACKING_URI": tracking.url,
             "JAVA_HOME": str(java),
@@ -227,9 +228,9 @@ def running(home: Path, model: PipelineModel) -> Iterator[System]:
             "serving",
             [sys.executable, "-m", "spark_apps.serving.supervisor"],
             log_file=layout.log_file("serving"),
-            env=os.environ | environment,
+            env=environment,
         )
-        system = System(kafka.address, layout.home, kafka.broker, proxy, supervisor, versions)
+        system = System(kafka.address, layout.home, kafka.broker, proxy, supervisor, versions, environment)
         system.begin()
         stack.callback(lambda: supervisor.stop(30))
         supervisor.start()

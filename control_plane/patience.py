@@ -16,6 +16,8 @@ _PASSING = {
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
     KafkaError.COORDINATOR_NOT_AVAILABLE,
     KafkaError.NOT_COORDINATOR,
+    KafkaError.NOT_CONTROLLER,
+    KafkaError.REQUEST_TIMED_OUT,
     KafkaError.NOT_LEADER_FOR_PARTITION,
     KafkaError.LEADER_NOT_AVAILABLE,
     KafkaError.UNKNOWN_TOPIC_OR_PART,
@@ -26,6 +28,11 @@ _PASSING = {
 _AGAIN_S = 0.05
 
 
+def passes(error: KafkaException) -> bool:
+    """Whether the error goes away by itself."""
+    return error.args[0].code() in _PASSING
+
+
 def patiently(ask: Callable[[], T], timeout_s: float = 60) -> T:
     """Return what ``ask`` returns, asking again while Kafka's error is one that passes by itself."""
     until = time.monotonic() + timeout_s
@@ -33,6 +40,6 @@ def patiently(ask: Callable[[], T], timeout_s: float = 60) -> T:
         try:
             return ask()
         except KafkaException as error:
-            if error.args[0].code() not in _PASSING or time.monotonic() > until:
+            if not passes(error) or time.monotonic() > until:
                 raise
         time.sleep(_AGAIN_S)
