@@ -64,6 +64,8 @@ def main() -> int:
                 _tell(run, progress, told.home)
         except ChaosError as error:
             progress.problem(f"seed {plans[len(runs)].seed}: {error}; logs: {home / 'logs'}")
+        except KeyboardInterrupt:
+            progress.problem(f"ended before seed {plans[len(runs)].seed} was through")
     if told.json:
         taken = {"machine": str(machine), "runs": report.figures(runs)}
         told.json.write_text(json.dumps(taken, indent=1) + "\n")
@@ -95,7 +97,7 @@ def _arguments() -> argparse.Namespace:
 
 
 def _end(*_: object) -> NoReturn:
-    sys.exit(128 + signal.SIGTERM)  # by way of everything that is to be stopped
+    raise KeyboardInterrupt  # by way of everything that is to be stopped, and the table
 
 
 if __name__ == "__main__":

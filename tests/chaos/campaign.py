@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from control_plane.simulator.generator import listings
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from tests.chaos.plan import Injection, Plan
     from tests.chaos.system import System
 
+_PRESSURE = Path("/proc/pressure/cpu")
 _ANSWERED_S = 180.0
 _CAUGHT_UP_S = 10.0
 _AFTERWARDS_S = 1.0  # requests go on so long after the last fault
@@ -31,7 +33,11 @@ _AFTERWARDS_S = 1.0  # requests go on so long after the last fault
 
 @dataclass(frozen=True)
 class Run:
-    """A run that is over: ``parts`` is what it left in the topics, ``began`` and ``seconds`` its time."""
+    """A run that is over: ``parts`` is what it left in the topics, ``began`` and ``seconds`` its time.
+
+    ``starved`` is the share of that time in which something on the machine waited for a processor: where it
+    is high, delays are the machine's. None where the kernel does not tell.
+    """
 
     plan: Plan
     verdict: Verdict
@@ -39,6 +45,7 @@ class Run:
     hit: Sequence[str]
     began: float
     seconds: float
+    starved: float | None = None
 
 
 def campaign(system: System, plans: Sequence[Plan]) -> Iterator[Run]:
@@ -52,10 +59,20 @@ def campaign(system: System, plans: Sequence[Plan]) -> Iterator[Run]:
     with Witness(system.kafka, PARTITIONS) as witness:
         for plan in plans:
             until(system.is_ready, "one server that leads and one that is warm")
-            began, since = time.time(), time.monotonic()
+            began, since, waited_s = time.time(), time.monotonic(), _waited_for_processor_s()
             system.hit.clear()
             parts, verdict = _carried_out(system, plan, asked, witness)
-            yield Run(plan, verdict, parts, tuple(system.hit), began, time.monotonic() - since)
+            seconds = time.monotonic() - since
+            starved = (_waited_for_processor_s() - waited_s) / seconds if _PRESSURE.exists() else None
+            yield Run(plan, verdict, parts, tuple(system.hit), began, seconds, starved)
+
+
+def _waited_for_processor_s() -> float:
+    """Return the seconds in which something waited for a processor, since the machine's start."""
+    if not _PRESSURE.exists():
+        return 0.0
+    some = _PRESSURE.read_text().splitlines()[0]
+    return int(some.rpartition("total=")[2]) / 1e6
 
 
 def _carried_out(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
     from tests.chaos.sender import Sender
     from tests.chaos.system import System
+
+
+_IN_FLIGHT_S = 0.3  # for answers to come to stand in the network
 
 
 @dataclass(frozen=True)
@@ -160,10 +164,11 @@ def _slow(system: System, _: Sender) -> Iterator[None]:
 
 
 @_fault("network: stalls, active: SIGKILL", lasts=(0.2, 3))
-def _in_flight(system: System, _: Sender) -> Iterator[None]:
-    # What the dead one has sent arrives after its successor has begun to look where to go on.
+def _in_flight(system: System, sender: Sender) -> Iterator[None]:
+    # What the dead one has sent arrives while its successor looks where to go on, or after it has.
     server = system.active()
-    with system.proxy.stalled():
+    with system.proxy.stalled(), sender.flood(3):
+        time.sleep(_IN_FLIGHT_S)
         system.send(signal.SIGKILL, *(server.processes if server else []))
         yield
 

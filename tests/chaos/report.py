@@ -60,6 +60,7 @@ def line(run: Run) -> str:
     return (
         f"seed {run.plan.seed}: {run.plan}: {verdict.requests:,} requests, {verdict.lost} lost, "
         f"{verdict.doubled} doubled, worst {verdict.worst_ms:,} ms, {run.seconds:.0f} s"
+        + (f", processors wanting for {run.starved:.0%}" if run.starved is not None else "")
     )
 
 
@@ -70,6 +71,7 @@ def figures(runs: Iterable[Run]) -> list[dict[str, Any]]:
             "plan": asdict(run.plan),
             "began": run.began,
             "seconds": run.seconds,
+            "starved": run.starved,
             "hit": list(run.hit),
             **{name: value for name, value in asdict(run.verdict).items() if name != "places"},
         }
