@@ -22,6 +22,7 @@ log = structlog.get_logger()
 
 LISTINGS = "listings"
 PREDICTIONS = "predictions"
+PREDICTIONS_SHADOW = "predictions.shadow"
 OUTCOMES = "outcomes"
 METRICS = "metrics"
 MONITORING_TICKS = "monitoring.ticks"
@@ -31,6 +32,7 @@ CONTROL_SERVERS = events.SERVERS
 
 # The consumer group whose offsets of listings say how far serving has got; no consumer ever joins it.
 MARKER_GROUP = "serving-marker"
+SHADOW_MARKER_GROUP = "serving-shadow-marker"
 
 _PATIENCE_S = 30.0
 _ASK_S = 5.0
@@ -60,6 +62,7 @@ def wanted(settings: Topics) -> list[Topic]:
     return [
         Topic(LISTINGS, settings.partitions, data),
         Topic(PREDICTIONS, settings.partitions, data),
+        Topic(PREDICTIONS_SHADOW, settings.partitions, data),
         Topic(OUTCOMES, settings.partitions, data),
         Topic(METRICS, 1, data),
         Topic(MONITORING_TICKS, 1, data),

@@ -21,12 +21,14 @@ from confluent_kafka import (
 
 from control_plane.patience import passes, patiently
 from control_plane.prices import is_price
-from control_plane.topics import LISTINGS, MARKER_GROUP, PREDICTIONS
+from control_plane.topics import LISTINGS
 from spark_apps.serving.ledger import Marker, PartitionLedger, Resume
+from spark_apps.serving.output import LIVE, Output
 from spark_apps.serving.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
     from pathlib import Path
 
     from confluent_kafka import Message
@@ -60,15 +62,27 @@ class _Answer(msgspec.Struct):
 
 
 class Follower:
-    """Follows ``listings`` and ``predictions`` from the marker on, in a thread of its own once started."""
+    """Follows ``listings`` and the output from the marker on, in a thread of its own once started.
+
+    What was asked before ``since`` is nothing to it, when that is given.
+    """
 
     def __init__(
-        self, bootstrap_servers: str, partitions: int, *, every_s: float, failed: Callable[[Exception], None]
+        self,
+        bootstrap_servers: str,
+        partitions: int,
+        output: Output = LIVE,
+        *,
+        since: datetime | None = None,
+        every_s: float,
+        failed: Callable[[Exception], None],
     ) -> None:
+        self._output = output
+        self._since = since
         self._consumer = Consumer(
             {
                 "bootstrap.servers": bootstrap_servers,
-                "group.id": MARKER_GROUP,  # never joined: partitions are assigned by hand
+                "group.id": output.marker_group,  # never joined: partitions are assigned by hand
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
                 "auto.offset.reset": "error",
@@ -108,7 +122,7 @@ class Follower:
             [
                 TopicPartition(topic, partition, offset)
                 for partition, ledger in self._ledgers.items()
-                for topic, offset in ((LISTINGS, ledger.listed), (PREDICTIONS, ledger.answers_read))
+                for topic, offset in ((LISTINGS, ledger.listed), (self._output.topic, ledger.answers_read))
             ]
         )
         threading.Thread(target=self._run, name="ledger", daemon=True).start()
@@ -129,7 +143,7 @@ class Follower:
         return max((ledger.epoch for ledger in self._ledgers.values()), default=0)
 
     def settle(self) -> dict[int, Resume]:
-        """Read ``predictions`` to an end that stands still, and return where each partition goes on.
+        """Read the output to an end that stands still, and return where each partition goes on.
 
         To be called by the new leader, when its predecessor is gone. From then on the marker is kept.
         """
@@ -137,7 +151,7 @@ class Follower:
         return self._resumes.result()
 
     def _read_to_the_end(self) -> None:
-        ends, since = self._ends(PREDICTIONS), time.monotonic()
+        ends, since = self._ends(self._output.topic), time.monotonic()
         while True:
             self._beat()
             self._step(0.002)
@@ -145,7 +159,7 @@ class Follower:
             if behind or self._requests_missing():
                 continue
             if time.monotonic() - since >= _STILL_S:
-                ends, before = self._ends(PREDICTIONS), ends
+                ends, before = self._ends(self._output.topic), ends
                 if ends == before:
                     return
                 since = time.monotonic()
@@ -279,20 +293,34 @@ class Follower:
         listings = [TopicPartition(LISTINGS, p) for p in self._partitions]
         found = patiently(lambda: self._consumer.committed(listings, timeout=_TIMEOUT_S))
         committed = {one.partition: one for one in found}
+        begins = self._begins()
         markers = {}
         for partition in self._partitions:
             first, end = self._range(LISTINGS, partition)
-            answers_first, answers_end = self._range(PREDICTIONS, partition)
+            answers_first, answers_end = self._range(self._output.topic, partition)
             marker = committed[partition]
             if marker.offset < 0:
-                log.warning("ledger.no_marker", partition=partition, begins_at=first)
-                markers[partition] = Marker(first, answers_first)
+                begin = max(first, begins.get(partition, 0))
+                log.warning("ledger.no_marker", partition=partition, begins_at=begin)
+                markers[partition] = Marker(begin, answers_first)
                 continue
             markers[partition] = Marker(
-                self._within(marker.offset, first, end, partition),
+                self._within(max(marker.offset, begins.get(partition, 0)), first, end, partition),
                 _answers_from(marker.metadata, answers_first, answers_end),
             )
         return markers
+
+    def _begins(self) -> dict[int, int]:
+        """Return by partition the first request since the moment that this is about, when there is one."""
+        if self._since is None:
+            return {}
+        moment = round(self._since.timestamp() * 1000)
+        places = [TopicPartition(LISTINGS, partition, moment) for partition in self._partitions]
+        found = patiently(lambda: self._consumer.offsets_for_times(places, timeout=_TIMEOUT_S))
+        return {
+            place.partition: place.offset if place.offset >= 0 else self._range(LISTINGS, place.partition)[1]
+            for place in found
+        }
 
     def _range(self, topic: str, partition: int) -> tuple[int, int]:
         place = TopicPartition(topic, partition)
@@ -303,7 +331,7 @@ class Follower:
         if offset > end:
             raise LedgerError(
                 f"{LISTINGS}[{partition}] ends at {end}, before the marker at {offset}: was it made anew? "
-                f"Then delete the consumer group {MARKER_GROUP}, and all of it is read again"
+                f"Then delete the consumer group {self._output.marker_group}, and all of it is read again"
             )
         if offset < first:
             log.error("ledger.requests_expired", partition=partition, marker=offset, first=first)

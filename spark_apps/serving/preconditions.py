@@ -30,20 +30,20 @@ class TopicFacts:
     config: dict[str, str]
 
 
-def check(bootstrap_servers: str, demanded: Topics) -> int:
+def check(bootstrap_servers: str, demanded: Topics, output: str = PREDICTIONS) -> int:
     """Return the number of partitions of ``listings``, or raise :class:`PreconditionError`."""
-    facts = read(bootstrap_servers)
-    if problems := violations(facts, demanded):
+    facts = read(bootstrap_servers, output)
+    if problems := violations(facts, demanded, output):
         raise PreconditionError("; ".join(problems))
     return facts[LISTINGS].partitions
 
 
-def read(bootstrap_servers: str) -> dict[str, TopicFacts]:
+def read(bootstrap_servers: str, output: str) -> dict[str, TopicFacts]:
     """Return what the broker has of the two topics; one that is not there is left out."""
     admin = AdminClient({"bootstrap.servers": bootstrap_servers})
     try:
         there = admin.list_topics(timeout=_TIMEOUT_S).topics
-        names = [name for name in (LISTINGS, PREDICTIONS) if name in there]
+        names = [name for name in (LISTINGS, output) if name in there]
         resources = [ConfigResource(ResourceType.TOPIC, name) for name in names]
         configs = admin.describe_configs(resources, request_timeout=_TIMEOUT_S) if resources else {}
         described = {resource.name: future.result() for resource, future in configs.items()}
@@ -59,34 +59,34 @@ def read(bootstrap_servers: str) -> dict[str, TopicFacts]:
     }
 
 
-def violations(facts: dict[str, TopicFacts], demanded: Topics) -> list[str]:
+def violations(facts: dict[str, TopicFacts], demanded: Topics, output: str = PREDICTIONS) -> list[str]:
     """Return a sentence for everything that does not hold. Pure."""
-    if absent := [name for name in (LISTINGS, PREDICTIONS) if name not in facts]:
+    if absent := [name for name in (LISTINGS, output) if name not in facts]:
         return [f"no topic {' and no topic '.join(absent)}: the control plane makes them when it starts"]
-    listings, predictions = facts[LISTINGS], facts[PREDICTIONS]
+    listings, predictions = facts[LISTINGS], facts[output]
     problems = []
     if listings.partitions != predictions.partitions:
         problems.append(
-            f"{LISTINGS} has {listings.partitions} partitions and {PREDICTIONS} {predictions.partitions}: "
+            f"{LISTINGS} has {listings.partitions} partitions and {output} {predictions.partitions}: "
             "an answer goes to its request's partition, so give both the same number"
         )
     if _retention(predictions) < _retention(listings):
         problems.append(
-            f"{PREDICTIONS} keeps {predictions.config['retention.ms']} ms and {LISTINGS} "
+            f"{output} keeps {predictions.config['retention.ms']} ms and {LISTINGS} "
             f"{listings.config['retention.ms']} ms: answers must outlast their requests, raise retention.ms"
         )
     if predictions.replication < demanded.replication:
         problems.append(
-            f"{PREDICTIONS} has {predictions.replication} replicas and TOPICS_REPLICATION demands "
+            f"{output} has {predictions.replication} replicas and TOPICS_REPLICATION demands "
             f"{demanded.replication}"
         )
     if (in_sync := int(predictions.config["min.insync.replicas"])) < demanded.min_insync_replicas:
         problems.append(
-            f"{PREDICTIONS} has min.insync.replicas={in_sync} and TOPICS_MIN_INSYNC_REPLICAS demands "
+            f"{output} has min.insync.replicas={in_sync} and TOPICS_MIN_INSYNC_REPLICAS demands "
             f"{demanded.min_insync_replicas}"
         )
     if "compact" in predictions.config["cleanup.policy"]:
-        problems.append(f"{PREDICTIONS} is compacted, which would drop answers: set cleanup.policy=delete")
+        problems.append(f"{output} is compacted, which would drop answers: set cleanup.policy=delete")
     return problems
 
 

@@ -40,7 +40,7 @@ def pipelines(*arguments, **environment):
     return CliRunner().invoke(app, list(arguments), env={"NO_COLOR": "1", "COLUMNS": "200"} | environment)
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "rollback"])
+@pytest.mark.parametrize("command", [*COMMANDS, "rollback", "shadow"])
 def test_every_command_explains_itself_with_an_example(command):
     said = pipelines(*command.split(), "--help")
     assert said.exit_code == 0
@@ -102,3 +102,10 @@ def test_an_explanation_needs_mlflow(tmp_path):
     said = pipelines("explain", f"{tmp_path}/listing.json", MLFLOW_TRACKING_URI="http://127.0.0.1:9")
     assert said.exit_code == 1
     assert said.stderr.endswith("Is MLflow up, and MLFLOW_TRACKING_URI what `pipelines up` printed?\n")
+
+
+@pytest.mark.parametrize("arguments", [[], ["3", "--off"], ["--off", "--compare"]])
+def test_a_shadow_is_a_version_or_none(arguments):
+    said = pipelines("shadow", *arguments)
+    assert said.exit_code == 2
+    assert "name a version, or --off, or --compare" in said.output
