@@ -23,6 +23,8 @@ _PASSING = {
     KafkaError.UNKNOWN_TOPIC_OR_PART,
     KafkaError._TRANSPORT,
     KafkaError._TIMED_OUT,
+    KafkaError._TIMED_OUT_QUEUE,  # the same, before the question was sent
+    KafkaError._WAIT_COORD,
     KafkaError._ALL_BROKERS_DOWN,
 }
 _AGAIN_S = 0.05
@@ -30,7 +32,8 @@ _AGAIN_S = 0.05
 
 def passes(error: KafkaException) -> bool:
     """Whether the error goes away by itself."""
-    return error.args[0].code() in _PASSING
+    cause: KafkaError = error.args[0]
+    return cause.code() in _PASSING or cause.retriable()
 
 
 def patiently(ask: Callable[[], T], timeout_s: float = 60) -> T:
