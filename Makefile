@@ -23,6 +23,14 @@ override DEMO_FLAGS += $(if $(KEEP),--keep) $(if $(DATASET),--dataset '$(DATASET
 
 PYTEST_FLAGS ?=
 
+# make chaos SEED=7 RUNS=100 OUT=figures.json; FAULT='rollout' has that one alone.
+SEED ?=
+RUNS ?=
+FAULT ?=
+CHAOS_FLAGS ?=
+override CHAOS_FLAGS += $(if $(SEED),--seed $(SEED)) $(if $(RUNS),--runs $(RUNS)) $(if $(OUT),--json '$(OUT)')
+override CHAOS_FLAGS += $(if $(FAULT),--fault '$(FAULT)')
+
 # make bench-training ROWS=100000 FOLDS=3 GRID=2 MEMORY=4g OUT=figures.json; of growth, ROWS is a list: 1000,3000.
 # SPARKS_ROWS is for Spark's own boosting, which is slow: 10,000 unless given, 0 leaves it out.
 ROWS ?=
@@ -104,6 +112,10 @@ test-unit: setup ## Run the unit tests: no servers, no Java
 .PHONY: test-integration
 test-integration: setup ## Run the tests on real servers
 	@$(BIN)/python -m pytest tests/integration $(PYTEST_FLAGS)
+
+.PHONY: chaos
+chaos: setup ## Let faults happen to serving at random moments: a minute a run (SEED=1 RUNS=20)
+	@$(BIN)/python -m tests.chaos $(CHAOS_FLAGS)
 
 .PHONY: test-story
 test-story: setup ## Run the demo as a test: five minutes

@@ -505,6 +505,33 @@ def rollback(
 
 
 @app.command()
+def shadow(
+    version: Annotated[int | None, typer.Argument(min=1, help="Of the model.")] = None,
+    off: Annotated[bool, typer.Option("--off", help="No shadow any more.")] = False,
+    compare: Annotated[
+        bool, typer.Option("--compare", help="How its answers compare with those that were served.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Let a version answer every request from now on to the topic predictions.shadow, and serve nobody.
+
+    Example: pipelines shadow 3; pipelines shadow --compare; pipelines shadow --off
+    """
+    from control_plane import shadow, shadow_view
+
+    if [version is not None, off, compare].count(True) != 1:
+        raise typer.BadParameter("name a version, or --off, or --compare")
+    brokers = _servers().kafka_bootstrap_servers
+    if compare:
+        shadow_view.run(brokers, as_json=as_json)
+    elif version is None:
+        typer.echo(f"model version {shadow.stop(brokers).version} is no shadow any more")
+    else:
+        shadow.start(brokers, version)
+        typer.echo(f"asked for model version {version} as a shadow; see whether it answers: pipelines status")
+
+
+@app.command()
 def demo(
     rows: Annotated[int, typer.Option(min=1_000, help="Listings to generate.")] = 10_000,
     seed: Annotated[int, typer.Option(min=0, help="Of the generated listings and of the split.")] = 7,

@@ -217,6 +217,30 @@ class ModelDegraded(ModelEvent):
         return f"{self.type}/{self.version}/{self.what}/{iso(self.window_end)}"
 
 
+class ShadowRequested(ModelEvent):
+    """Someone wants ``version`` to answer every request from now on to a topic of its own."""
+
+    type: ClassVar[str] = "shadow.requested"
+    requested_at: datetime
+
+    @property
+    def id(self) -> str:
+        """The version and the moment."""
+        return f"{self.type}/{self.version}/{iso(self.requested_at)}"
+
+
+class ShadowStopped(ModelEvent):
+    """Someone wants no shadow any more; ``version`` was it."""
+
+    type: ClassVar[str] = "shadow.stopped"
+    requested_at: datetime
+
+    @property
+    def id(self) -> str:
+        """The version and the moment."""
+        return f"{self.type}/{self.version}/{iso(self.requested_at)}"
+
+
 EVENT_TYPES: dict[str, type[Event]] = {
     event.type: event
     for event in (
@@ -231,6 +255,8 @@ EVENT_TYPES: dict[str, type[Event]] = {
         RolloutFailed,
         RollbackRequested,
         ModelDegraded,
+        ShadowRequested,
+        ShadowStopped,
     )
 }
 
@@ -282,12 +308,12 @@ class ServerAnnouncement(BaseModel):
     """What a serving server says of itself in ``control.servers`` (compacted, keyed by ``server``).
 
     ``pid`` is the Python process and ``pids`` it and its JVM; in Kubernetes ``pod`` is set in place of both.
-    ``epoch`` is the leader's, null for a standby. A tombstone says that the server is gone.
+    ``epoch`` is the leader's, null for a standby; shadows count their own. A tombstone: the server is gone.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
     server: str
-    role: str = Field(pattern="^(starting|standby|active)$")
+    role: str = Field(pattern="^(starting|standby|active|shadow)$")
     model_version: int | None = None
     epoch: int | None = None
     pid: int | None = None

@@ -24,13 +24,14 @@ def status(bootstrap_servers: str) -> Json:
 
 
 def serving(servers: Iterable[events.ServerAnnouncement]) -> Json:
-    """Return which server answers, and which stand by or are on their way."""
+    """Return which server answers, and which stand by, are on their way or answer in the shadow."""
     servers = list(servers)
     leads = leader(servers)
     return {
         "active": _server(leads) if leads else None,
         "standby": [_server(server) for server in servers if server.role == "standby"],
         "starting": [_server(server) for server in servers if server.role == "starting"],
+        "shadow": [_server(server) for server in servers if server.role == "shadow"],
     }
 
 
@@ -45,7 +46,7 @@ def leader(servers: Iterable[events.ServerAnnouncement]) -> events.ServerAnnounc
 
 def _server(server: events.ServerAnnouncement) -> Json:
     place: Json = {"pod": server.pod} if server.pod else {"pid": server.pid, "pids": server.pids}
-    leads: Json = {"epoch": server.epoch} if server.role == "active" else {}
+    leads: Json = {"epoch": server.epoch} if server.role in {"active", "shadow"} else {}
     return {**place, "model_version": server.model_version, **leads}
 
 

@@ -44,6 +44,7 @@ def rows(now: Json) -> Iterator[tuple[str, str, str, str]]:
         ("active", active),
         ("standby", serving["standby"]),
         ("starting", serving["starting"]),
+        ("shadow", serving["shadow"]),
     ):
         for server in servers:
             yield "server", _place(server), role, _model(server)

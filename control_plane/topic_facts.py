@@ -60,32 +60,32 @@ def read(bootstrap_servers: str, names: Sequence[str], timeout_s: float = 30.0) 
     }
 
 
-def violations(facts: dict[str, TopicFacts], demanded: Topics) -> list[str]:
+def violations(facts: dict[str, TopicFacts], demanded: Topics, output: str = PREDICTIONS) -> list[str]:
     """Return a sentence for everything about requests and answers that does not hold. Pure."""
-    if absent := [name for name in (LISTINGS, PREDICTIONS) if name not in facts]:
+    if absent := [name for name in (LISTINGS, output) if name not in facts]:
         return [f"no topic {' and no topic '.join(absent)}: the control plane makes them when it starts"]
-    listings, predictions = facts[LISTINGS], facts[PREDICTIONS]
+    listings, answers = facts[LISTINGS], facts[output]
     problems = []
-    if listings.partitions != predictions.partitions:
+    if listings.partitions != answers.partitions:
         problems.append(
-            f"{LISTINGS} has {listings.partitions} partitions and {PREDICTIONS} {predictions.partitions}: "
+            f"{LISTINGS} has {listings.partitions} partitions and {output} {answers.partitions}: "
             "an answer goes to its request's partition, so give both the same number"
         )
-    if predictions.retention_ms < listings.retention_ms:
+    if answers.retention_ms < listings.retention_ms:
         problems.append(
-            f"{PREDICTIONS} keeps {predictions.config['retention.ms']} ms and {LISTINGS} "
+            f"{output} keeps {answers.config['retention.ms']} ms and {LISTINGS} "
             f"{listings.config['retention.ms']} ms: answers must outlast their requests, raise retention.ms"
         )
-    if predictions.replication < demanded.replication:
+    if answers.replication < demanded.replication:
         problems.append(
-            f"{PREDICTIONS} has {predictions.replication} replicas and TOPICS_REPLICATION demands "
+            f"{output} has {answers.replication} replicas and TOPICS_REPLICATION demands "
             f"{demanded.replication}"
         )
-    if (in_sync := int(predictions.config["min.insync.replicas"])) < demanded.min_insync_replicas:
+    if (in_sync := int(answers.config["min.insync.replicas"])) < demanded.min_insync_replicas:
         problems.append(
-            f"{PREDICTIONS} has min.insync.replicas={in_sync} and TOPICS_MIN_INSYNC_REPLICAS demands "
+            f"{output} has min.insync.replicas={in_sync} and TOPICS_MIN_INSYNC_REPLICAS demands "
             f"{demanded.min_insync_replicas}"
         )
-    if "compact" in predictions.config["cleanup.policy"]:
-        problems.append(f"{PREDICTIONS} is compacted, which would drop answers: set cleanup.policy=delete")
+    if "compact" in answers.config["cleanup.policy"]:
+        problems.append(f"{output} is compacted, which would drop answers: set cleanup.policy=delete")
     return problems

@@ -11,14 +11,18 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from control_plane import events
+from control_plane.patience import patiently
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from control_plane.settings import Topics
 
 log = structlog.get_logger()
 
 LISTINGS = "listings"
 PREDICTIONS = "predictions"
+PREDICTIONS_SHADOW = "predictions.shadow"
 OUTCOMES = "outcomes"
 METRICS = "metrics"
 MONITORING_TICKS = "monitoring.ticks"
@@ -28,7 +32,10 @@ CONTROL_SERVERS = events.SERVERS
 
 # The consumer group whose offsets of listings say how far serving has got; no consumer ever joins it.
 MARKER_GROUP = "serving-marker"
+SHADOW_MARKER_GROUP = "serving-shadow-marker"
 
+_PATIENCE_S = 30.0
+_ASK_S = 5.0
 _DAY_MS = 24 * 3600 * 1000
 
 
@@ -55,6 +62,7 @@ def wanted(settings: Topics) -> list[Topic]:
     return [
         Topic(LISTINGS, settings.partitions, data),
         Topic(PREDICTIONS, settings.partitions, data),
+        Topic(PREDICTIONS_SHADOW, settings.partitions, data),
         Topic(OUTCOMES, settings.partitions, data),
         Topic(METRICS, 1, data),
         Topic(MONITORING_TICKS, 1, data),
@@ -67,9 +75,8 @@ def wanted(settings: Topics) -> list[Topic]:
 def ensure_topics(bootstrap_servers: str, settings: Topics) -> list[str]:
     """Make the missing topics and return their names. Topics that exist are left as they are.
 
-    Raises :class:`confluent_kafka.KafkaException` when the broker is away or refuses.
+    Raises as :func:`create` does.
     """
-    admin = AdminClient({"bootstrap.servers": bootstrap_servers})
     new = [
         NewTopic(
             topic.name,
@@ -79,14 +86,30 @@ def ensure_topics(bootstrap_servers: str, settings: Topics) -> list[str]:
         )
         for topic in wanted(settings)
     ]
+    made = create(bootstrap_servers, new)
+    if made:
+        log.info("topics.created", topics=made)
+    return made
+
+
+def create(bootstrap_servers: str, new: Sequence[NewTopic]) -> list[str]:
+    """Make those topics that are not there and return their names.
+
+    Raises :class:`confluent_kafka.KafkaException` when the broker is away for half a minute, or refuses.
+    """
+    return patiently(lambda: _created(bootstrap_servers, new), timeout_s=_PATIENCE_S)
+
+
+def _created(bootstrap_servers: str, new: Sequence[NewTopic]) -> list[str]:
+    # With a new client each time: one that has met a broker without a controller, as it is for a moment after
+    # a pause, goes on waiting for one.
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers})
     made = []
-    for name, future in admin.create_topics(new, request_timeout=30).items():
+    for name, future in admin.create_topics(list(new), request_timeout=_ASK_S).items():
         try:
             future.result()
             made.append(name)
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise
-    if made:
-        log.info("topics.created", topics=made)
     return made

@@ -113,8 +113,10 @@ WATCHERS = App("watchers", [*_CLI, "watch", "all", "--every", "3"])
 SERVING = App("serving", [sys.executable, "-m", "spark_apps.serving.supervisor"], _serves)
 # Answers come first, then what is measured of them; a training (see job_runner) comes after both.
 MONITORING = App("monitoring", ["nice", "-n", "5", sys.executable, "-m", "spark_apps.monitoring"], _measures)
+# Costs next to nothing until `pipelines shadow` asks for one.
+SHADOW = App("shadow", ["nice", "-n", "5", sys.executable, "-m", "spark_apps.serving.shadow"])
 WEB = App("web", ["nice", "-n", "5", *_CLI, "web"], _shows)
-ALL = (SERVING, MONITORING, CONTROL_PLANE, WATCHERS, WEB)
+ALL = (SERVING, MONITORING, CONTROL_PLANE, WATCHERS, WEB, SHADOW)
 
 
 @contextmanager

@@ -42,7 +42,7 @@ _SETTINGS = {
     "TRAINING_GRID": "1",
     "TRAINING_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1",
 }
-_STATE = ("conf", "data", "demo", "faust", "jobs", "logs", "monitoring", "serving", "tmp")
+_STATE = ("conf", "data", "demo", "faust", "jobs", "logs", "monitoring", "serving", "shadow", "tmp")
 MEMBERS = ("gradient_boosting", "linear_svm", "linear_regression")
 
 

@@ -20,13 +20,15 @@ _METRICS = (records.ErrorWindow, records.DriftWindow, records.EstimateWindow)
 _RECORDS = (records.Request, records.Price, records.Answer, *_METRICS)
 _DATA = {
     topics.LISTINGS: ("Request", "Price"),
-    topics.PREDICTIONS: ("Answer",),
+    topics.PREDICTIONS_SHADOW: ("Answer",),
+    topics.PREDICTIONS: ("Answer",),  # the last one is whose words the message has
     topics.OUTCOMES: ("Outcome",),
     topics.METRICS: tuple(one.__name__ for one in _METRICS),
 }
 _ABOUT = {
     topics.LISTINGS: "What the outside world says: requests for a price, and what cars really got.",
     topics.PREDICTIONS: "The answer to each request, in its request's partition, in the order of requests.",
+    topics.PREDICTIONS_SHADOW: "What a shadow would have answered; nobody is served by it.",
     topics.OUTCOMES: "Each answered request whose price came.",
     topics.METRICS: "Live errors, errors to expect, and drift: records of windows by model version.",
     topics.CONTROL_BATCHES: "The life of every batch.",
@@ -110,6 +112,7 @@ def operations() -> Json:
     return {
         "answerRequests": _operation("receive", topics.LISTINGS, "Request")
         | {"reply": _through(topics.PREDICTIONS, "Answer")},
+        "tellWhatAShadowSays": _operation("send", topics.PREDICTIONS_SHADOW, "Answer"),
         "takePrices": _operation("receive", topics.LISTINGS, "Price"),
         "tellOutcomes": _operation("send", topics.OUTCOMES, "Outcome"),
         "tellMetrics": _operation("send", topics.METRICS, *names(topics.METRICS)),

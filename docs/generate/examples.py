@@ -27,6 +27,8 @@ EVENTS: tuple[events.Event, ...] = (
     events.RolloutSucceeded(version=2, rollout=2, seconds=22.7),
     events.RolloutFailed(version=2, rollout=2, reason="it did not answer within 300 s"),
     events.RollbackRequested(version=1, requested_at=NOON),
+    events.ShadowRequested(version=3, requested_at=NOON),
+    events.ShadowStopped(version=3, requested_at=NOON),
     events.ModelDegraded(
         version=2,
         what="inputs",

@@ -103,9 +103,11 @@ def _package(one: Pinned) -> Json:
 def _licence(name: str) -> Json | None:
     """Return what an installed package says in the standard's way; many still say it in their own."""
     try:
-        told = importlib.metadata.metadata(name)["License-Expression"]
+        about = importlib.metadata.metadata(name)
     except importlib.metadata.PackageNotFoundError:  # of another platform
         return None
+    # Asked for first: the backport of this module, once imported, raises where this one gives None.
+    told = about["License-Expression"] if "License-Expression" in about else None  # noqa: SIM401
     return {"expression": told} if told else None
 
 

@@ -8,22 +8,31 @@ from confluent_kafka import Producer
 
 from control_plane import topics
 from control_plane.events import ServerAnnouncement
+from spark_apps.serving.output import LIVE
 
 _LAST_WORDS_S = 2.0
 
 
 class Announcements:
-    """Publishes without waiting: what a server does never hangs on whether the broker hears of it."""
+    """Publishes without waiting: what a server does never hangs on whether the broker hears of it.
 
-    def __init__(self, bootstrap_servers: str, server: str, pod: str | None = None) -> None:
+    Of the roles that a server takes only those in ``says`` are told.
+    """
+
+    def __init__(
+        self, bootstrap_servers: str, server: str, pod: str | None = None, says: frozenset[str] = LIVE.says
+    ) -> None:
         self._server = server
         self._pod = pod
+        self._says = says
         self._producer = Producer({"bootstrap.servers": bootstrap_servers, "linger.ms": 0, "acks": "all"})
 
     def announce(
         self, role: str, *, pids: tuple[int, ...], model_version: int | None = None, epoch: int | None = None
     ) -> None:
         """Say that this server has this role now; ``pids`` are its Python process and, if any, its JVM."""
+        if role not in self._says:
+            return
         said = ServerAnnouncement(
             server=self._server,
             role=role,

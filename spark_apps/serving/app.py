@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -22,6 +21,7 @@ from spark_apps.serving.follower import Follower
 from spark_apps.serving.leadership import FileLeadership, Leader
 from spark_apps.serving.lifeline import FAILED, Lifeline
 from spark_apps.serving.model import Fetch
+from spark_apps.serving.output import LIVE, server_name
 from spark_apps.serving.processes import Process, die_with_parent
 from spark_apps.serving.query import SESSION_CONF, AnswerQuery
 from spark_apps.serving.settings import Pinned, Pod, Serving
@@ -31,25 +31,32 @@ from spark_apps.serving.warmup import Warmup
 from spark_apps.session import spark_session
 
 if TYPE_CHECKING:
+    from datetime import datetime
     from pathlib import Path
 
     from spark_apps.serving.leadership import Leadership
+    from spark_apps.serving.output import Output
 
 log = structlog.get_logger()
 
 
-def serve(lifeline: Lifeline) -> None:
-    """Become a warm standby, wait to lead, and answer until something ends this server."""
+def serve(
+    lifeline: Lifeline, output: Output = LIVE, *, version: int | None = None, since: datetime | None = None
+) -> None:
+    """Become a warm standby, wait to lead, and answer until something ends this server.
+
+    ``version`` is the model's, MODEL_VERSION unless given; ``since`` leaves out what was asked before.
+    """
     servers, topics, settings = load(Servers), load(Topics), load(Serving)
     kafka = servers.kafka_bootstrap_servers
     pod = load(Pod)
-    server = settings.server or pod.pod_name or f"{socket.gethostname()}-{os.getpid()}"
+    server = server_name(settings, pod, output)
     structlog.contextvars.bind_contextvars(server=server)
-    announcements = Announcements(kafka, server, pod.pod_name)
-    version = load(Pinned).model_version
+    announcements = Announcements(kafka, server, pod.pod_name, output.says)
+    version = version or load(Pinned).model_version
     if version is None and settings.await_rollout:
         wait_to_be_replaced(announcements, settings.heartbeat, lifeline)
-    leadership = leadership_of(settings, pod, server, kafka, version, lifeline)
+    leadership = leadership_of(output.leadership, settings, pod, server, kafka, version, lifeline)
     folder = scratch.make(settings.scratch)
     lifeline.at_the_end(leadership.release)
     lifeline.at_the_end(announcements.gone)
@@ -58,7 +65,7 @@ def serve(lifeline: Lifeline) -> None:
     announcements.announce("starting", pids=(os.getpid(),))
     fetch = Fetch.begin(settings.model, version, folder / "model")
     ensure_topics(kafka, topics)
-    partitions = preconditions.check(kafka, topics)
+    partitions = preconditions.check(kafka, topics, output.topic)
     # Twice the partitions: the tasks of a query that was stopped may still be there when the next one begins.
     spark = spark_session("serving", cores=2 * partitions + 1, memory=settings.memory, conf=SESSION_CONF)
     gateway: Any = SparkContext._gateway
@@ -69,7 +76,9 @@ def serve(lifeline: Lifeline) -> None:
 
     fetched = fetch.result(settings.heartbeat if version is None else None)
     query = AnswerQuery(spark, fetched.load(spark), fetched.version, kafka, folder, settings)
-    follower = Follower(kafka, partitions, every_s=settings.marker_every_s, failed=lifeline.failed)
+    follower = Follower(
+        kafka, partitions, output, since=since, every_s=settings.marker_every_s, failed=lifeline.failed
+    )
     follower.start()
     warmup.ensure_topics(kafka, partitions, topics.replication)
     spark.sparkContext.setLogLevel("FATAL")  # a stopped real-time query is full of complaints
@@ -78,7 +87,7 @@ def serve(lifeline: Lifeline) -> None:
         Warmup(kafka, partitions).run(query.arm, bursts=settings.warmup_bursts)
         prepared.result()
     spark.sparkContext.setLogLevel("ERROR")
-    standby = Standby(query, follower, lifeline.failed)
+    standby = Standby(query, follower, lifeline.failed, output)
     announcements.announce("standby", model_version=fetched.version, pids=pids)
     log.info("serving.standby", model_version=fetched.version)
 
@@ -90,7 +99,7 @@ def serve(lifeline: Lifeline) -> None:
     leadership.proclaim(Leader(server=server, epoch=epoch, processes=processes))
     answering = standby.lead(resume, epoch)
     log.info("serving.leads", epoch=epoch, resume={p: where.offset for p, where in resume.items()})
-    announcements.announce("active", model_version=fetched.version, epoch=epoch, pids=pids)
+    announcements.announce(output.role, model_version=fetched.version, epoch=epoch, pids=pids)
     if predecessor and predecessor.server != server:
         announcements.bury(predecessor.server)
     answering.awaitTermination()
@@ -98,17 +107,17 @@ def serve(lifeline: Lifeline) -> None:
 
 
 def leadership_of(
-    settings: Serving, pod: Pod, server: str, kafka: str, version: int | None, lifeline: Lifeline
+    name: str, settings: Serving, pod: Pod, server: str, kafka: str, version: int | None, lifeline: Lifeline
 ) -> Leadership:
     """Return how this server and the others agree on the one that answers."""
     if settings.leadership == "file":
-        return FileLeadership(load(Home).pipelines_home / "serving")
+        return FileLeadership(load(Home).pipelines_home / name)
     from spark_apps.serving.lease import LeaseLeadership  # noqa: PLC0415 - its client takes 30 MB
 
     models = Following(kafka)
     return LeaseLeadership(
         pod.pod_namespace,
-        "serving",
+        name,
         server,
         deference=lambda: deference(models.wanted, version),
         lost=lifeline.failed,

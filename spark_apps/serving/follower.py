@@ -15,17 +15,20 @@ import structlog
 from confluent_kafka import (
     Consumer,
     KafkaError,
+    KafkaException,
     TopicPartition,
 )
 
+from control_plane.patience import passes, patiently
 from control_plane.prices import is_price
-from control_plane.topics import LISTINGS, MARKER_GROUP, PREDICTIONS
+from control_plane.topics import LISTINGS
 from spark_apps.serving.ledger import Marker, PartitionLedger, Resume
-from spark_apps.serving.patience import patiently
+from spark_apps.serving.output import LIVE, Output
 from spark_apps.serving.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
     from pathlib import Path
 
     from confluent_kafka import Message
@@ -33,7 +36,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger()
 
 _TIMEOUT_S = 10.0
+_ASK_S = 1.0  # what is asked while others wait for this thread, its heartbeat among them
 _POLL_S = 0.02  # how long a new leader may have to wait for the follower's attention
+_BEAT_S = 1.0
 _BATCH = 500
 _AHEAD = 20_000  # requests read and not answered; beyond it the listings wait
 _STILL_S = 0.025  # a dead server's last bytes may still be in the broker's socket: wait for its end to rest
@@ -57,15 +62,27 @@ class _Answer(msgspec.Struct):
 
 
 class Follower:
-    """Follows ``listings`` and ``predictions`` from the marker on, in a thread of its own once started."""
+    """Follows ``listings`` and the output from the marker on, in a thread of its own once started.
+
+    What was asked before ``since`` is nothing to it, when that is given.
+    """
 
     def __init__(
-        self, bootstrap_servers: str, partitions: int, *, every_s: float, failed: Callable[[Exception], None]
+        self,
+        bootstrap_servers: str,
+        partitions: int,
+        output: Output = LIVE,
+        *,
+        since: datetime | None = None,
+        every_s: float,
+        failed: Callable[[Exception], None],
     ) -> None:
+        self._output = output
+        self._since = since
         self._consumer = Consumer(
             {
                 "bootstrap.servers": bootstrap_servers,
-                "group.id": MARKER_GROUP,  # never joined: partitions are assigned by hand
+                "group.id": output.marker_group,  # never joined: partitions are assigned by hand
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
                 "auto.offset.reset": "error",
@@ -88,6 +105,7 @@ class Follower:
         self._ledgers: dict[int, PartitionLedger] = {}
         self._passed: dict[int, int] = {}
         self._heartbeat: Path | None = None
+        self._beat_due = 0.0
         self._progress = Progress()
 
     def beat(self, heartbeat: Path | None) -> None:
@@ -104,7 +122,7 @@ class Follower:
             [
                 TopicPartition(topic, partition, offset)
                 for partition, ledger in self._ledgers.items()
-                for topic, offset in ((LISTINGS, ledger.listed), (PREDICTIONS, ledger.answers_read))
+                for topic, offset in ((LISTINGS, ledger.listed), (self._output.topic, ledger.answers_read))
             ]
         )
         threading.Thread(target=self._run, name="ledger", daemon=True).start()
@@ -125,7 +143,7 @@ class Follower:
         return max((ledger.epoch for ledger in self._ledgers.values()), default=0)
 
     def settle(self) -> dict[int, Resume]:
-        """Read ``predictions`` to an end that stands still, and return where each partition goes on.
+        """Read the output to an end that stands still, and return where each partition goes on.
 
         To be called by the new leader, when its predecessor is gone. From then on the marker is kept.
         """
@@ -133,14 +151,15 @@ class Follower:
         return self._resumes.result()
 
     def _read_to_the_end(self) -> None:
-        ends, since = self._ends(PREDICTIONS), time.monotonic()
+        ends, since = self._ends(self._output.topic), time.monotonic()
         while True:
+            self._beat()
             self._step(0.002)
             behind = any(self._ledgers[p].answers_read < ends[p] for p in self._partitions)
             if behind or self._requests_missing():
                 continue
             if time.monotonic() - since >= _STILL_S:
-                ends, before = self._ends(PREDICTIONS), ends
+                ends, before = self._ends(self._output.topic), ends
                 if ends == before:
                     return
                 since = time.monotonic()
@@ -154,13 +173,28 @@ class Follower:
         return any(self._ledgers[p].listed < ends[p] for p in ahead)
 
     def _ends(self, topic: str) -> dict[int, int]:
-        return {p: self._range(topic, p)[1] for p in self._partitions}
+        """Return the topic's ends, however long that takes: nobody else could tell a leader either."""
+        while (ends := self._ends_now(topic)) is None:
+            self._beat()
+        return ends
+
+    def _ends_now(self, topic: str) -> dict[int, int] | None:
+        """Return the topic's ends; None while the broker does not say."""
+        places = [TopicPartition(topic, partition) for partition in self._partitions]
+        try:
+            found = [self._consumer.get_watermark_offsets(place, timeout=_ASK_S) for place in places]
+        except KafkaException as error:
+            if not passes(error):
+                raise
+            return None
+        return {place.partition: end for place, (_, end) in zip(places, found, strict=True)}
 
     def _run(self) -> None:
         due = time.monotonic() + self._every_s
         try:
             while True:
                 self._step(_POLL_S)
+                self._beat()
                 if self._take_the_lead.is_set() and not self._leads:
                     self._read_to_the_end()
                     self._resumes.set_result({p: ledger.resume() for p, ledger in self._ledgers.items()})
@@ -169,12 +203,15 @@ class Follower:
                     self._forget_answers_to_nothing()
                     self._passed = {p: ledger.marker().listings for p, ledger in self._ledgers.items()}
                     self._keep_marker()
-                    self._beat()
                     due = time.monotonic() + self._every_s
         except Exception as error:  # the thread's border: the server ends with it
             self._failed(error)
 
     def _beat(self) -> None:
+        """Give a sign of life, once a second at most; none when this server leads and gets nowhere."""
+        if time.monotonic() < self._beat_due:
+            return
+        self._beat_due = time.monotonic() + _BEAT_S
         listed = sum(self.read.values())
         waiting = any(ledger.unanswered for ledger in self._ledgers.values())
         well = self._progress.is_made(listed, sum(self._passed.values()), waiting=waiting)
@@ -229,7 +266,9 @@ class Follower:
         ahead = {p: ledger for p, ledger in self._ledgers.items() if ledger.answers_ahead}
         if not ahead:
             return
-        ends = self._ends(LISTINGS)
+        ends = self._ends_now(LISTINGS)
+        if ends is None:
+            return
         for partition, ledger in ahead.items():
             if ledger.listed >= ends[partition] and (offsets := ledger.forget_answers_to_nothing()):
                 log.warning("ledger.answers_to_nothing", partition=partition, offsets=offsets[:10])
@@ -254,20 +293,34 @@ class Follower:
         listings = [TopicPartition(LISTINGS, p) for p in self._partitions]
         found = patiently(lambda: self._consumer.committed(listings, timeout=_TIMEOUT_S))
         committed = {one.partition: one for one in found}
+        begins = self._begins()
         markers = {}
         for partition in self._partitions:
             first, end = self._range(LISTINGS, partition)
-            answers_first, answers_end = self._range(PREDICTIONS, partition)
+            answers_first, answers_end = self._range(self._output.topic, partition)
             marker = committed[partition]
             if marker.offset < 0:
-                log.warning("ledger.no_marker", partition=partition, begins_at=first)
-                markers[partition] = Marker(first, answers_first)
+                begin = max(first, begins.get(partition, 0))
+                log.warning("ledger.no_marker", partition=partition, begins_at=begin)
+                markers[partition] = Marker(begin, answers_first)
                 continue
             markers[partition] = Marker(
-                self._within(marker.offset, first, end, partition),
+                self._within(max(marker.offset, begins.get(partition, 0)), first, end, partition),
                 _answers_from(marker.metadata, answers_first, answers_end),
             )
         return markers
+
+    def _begins(self) -> dict[int, int]:
+        """Return by partition the first request since the moment that this is about, when there is one."""
+        if self._since is None:
+            return {}
+        moment = round(self._since.timestamp() * 1000)
+        places = [TopicPartition(LISTINGS, partition, moment) for partition in self._partitions]
+        found = patiently(lambda: self._consumer.offsets_for_times(places, timeout=_TIMEOUT_S))
+        return {
+            place.partition: place.offset if place.offset >= 0 else self._range(LISTINGS, place.partition)[1]
+            for place in found
+        }
 
     def _range(self, topic: str, partition: int) -> tuple[int, int]:
         place = TopicPartition(topic, partition)
@@ -278,7 +331,7 @@ class Follower:
         if offset > end:
             raise LedgerError(
                 f"{LISTINGS}[{partition}] ends at {end}, before the marker at {offset}: was it made anew? "
-                f"Then delete the consumer group {MARKER_GROUP}, and all of it is read again"
+                f"Then delete the consumer group {self._output.marker_group}, and all of it is read again"
             )
         if offset < first:
             log.error("ledger.requests_expired", partition=partition, marker=offset, first=first)

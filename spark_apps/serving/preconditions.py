@@ -16,12 +16,12 @@ class PreconditionError(RuntimeError):
     """The topics do not allow the promise; the message says what is wrong and what to do."""
 
 
-def check(bootstrap_servers: str, demanded: Topics) -> int:
+def check(bootstrap_servers: str, demanded: Topics, output: str = PREDICTIONS) -> int:
     """Return the number of partitions of ``listings``, or raise :class:`PreconditionError`."""
     try:
-        facts = topic_facts.read(bootstrap_servers, (LISTINGS, PREDICTIONS))
+        facts = topic_facts.read(bootstrap_servers, (LISTINGS, output))
     except LogUnavailableError as error:
         raise PreconditionError(str(error)) from error
-    if problems := topic_facts.violations(facts, demanded):
+    if problems := topic_facts.violations(facts, demanded, output):
         raise PreconditionError("; ".join(problems))
     return facts[LISTINGS].partitions

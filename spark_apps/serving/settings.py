@@ -54,4 +54,7 @@ class Serving(BaseSettings):
         description="a file for probes, touched every second from when the server is ready, "
         "or waits for the first version",
     )
+    hung_after_s: float = Field(
+        30, ge=3, description="without a sign of life of a ready server: the supervisor replaces it then"
+    )
     scratch: Path = Field(default_factory=_memory_folder, description="checkpoints, temporary files, model")

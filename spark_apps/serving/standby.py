@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from control_plane.topics import LISTINGS, PREDICTIONS
+from control_plane.topics import LISTINGS
+from spark_apps.serving.output import LIVE
 from spark_apps.serving.query import await_tasks
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
     from spark_apps.serving.follower import Follower
     from spark_apps.serving.ledger import Resume
+    from spark_apps.serving.output import Output
     from spark_apps.serving.query import AnswerQuery, Armed
 
 log = structlog.get_logger()
@@ -35,7 +37,14 @@ class StandbyError(RuntimeError):
 class Standby:
     """Keeps a query armed until :meth:`lead`; a thread arms it anew when the leader is far ahead."""
 
-    def __init__(self, query: AnswerQuery, follower: Follower, failed: Callable[[Exception], None]) -> None:
+    def __init__(
+        self,
+        query: AnswerQuery,
+        follower: Follower,
+        failed: Callable[[Exception], None],
+        output: Output = LIVE,
+    ) -> None:
+        self._output = output
         self._query = query
         self._follower = follower
         self._failed = failed
@@ -57,7 +66,7 @@ class Standby:
 
     def _arm(self) -> Armed:
         self._since = time.monotonic()
-        armed = self._query.arm(LISTINGS, PREDICTIONS, self._follower.passed)
+        armed = self._query.arm(LISTINGS, self._output.topic, self._follower.passed)
         if not await_tasks(self._query.spark, armed.query, len(armed.begins_at), _START_TIMEOUT_S):
             raise StandbyError(f"the query did not start: {armed.query.exception()}")
         return armed

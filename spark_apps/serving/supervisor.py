@@ -22,14 +22,17 @@ import structlog
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
 
 from control_plane import audit, events, logs
-from control_plane.settings import Servers, Topics, load
+from control_plane.settings import Home, Servers, Topics, load
 from control_plane.topics import CONTROL_MODELS, CONTROL_SERVERS, ensure_topics
-from spark_apps.serving import scratch
+from spark_apps.serving import processes, scratch
 from spark_apps.serving.announcements import Announcements
+from spark_apps.serving.processes import Process
+from spark_apps.serving.pulse import Pulse
 from spark_apps.serving.rollover import Role, Server, Start, Step, Stop, Wanted, next_steps
 from spark_apps.serving.settings import Serving
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from types import FrameType
 
     from confluent_kafka import Message
@@ -47,16 +50,37 @@ _BACKOFF_S = (0.0, 1.0, 5.0, 15.0, 30.0)
 class _Child:
     process: subprocess.Popen[bytes]
     version: int | None
+    pulse: Pulse
     role: Role = "starting"
+    pids: tuple[int, ...] = ()
     gone_by: float = float("inf")
+
+    @property
+    def silent_s(self) -> float:
+        """For how long a server that is ready has given no sign of life."""
+        return self.pulse.silent_s() if self.role in {"standby", "active"} else 0.0
+
+    def kill(self) -> None:
+        """End both of its processes; the JVM of one that hangs may hang too, and not see that it is alone."""
+        found = [Process.of(pid) for pid in (*self.pids, self.process.pid)]
+        try:
+            processes.end([process for process in found if process])
+        except processes.SurvivorError as error:  # the next look tries again
+            log.warning("server.survives", reason=str(error))
 
 
 class Fleet:
     """The servers that run as children of this process."""
 
-    def __init__(self, announcements: Announcements, settings: Serving) -> None:
+    def __init__(self, announcements: Announcements, settings: Serving, folder: Path) -> None:
         self._announcements = announcements
         self._scratch = settings.scratch
+        self._heartbeat = settings.heartbeat
+        self._hung_after_s = settings.hung_after_s
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        for heartbeat in folder.glob("*.heartbeat"):  # of an earlier supervisor's servers
+            heartbeat.unlink()
         self._children: dict[str, _Child] = {}
         self._started = 0
         self._crashes: Counter[int | None] = Counter()
@@ -72,7 +96,7 @@ class Fleet:
         child = self._children.get(said.server)
         if child is None or child.role == "stopping" or said.model_version is None:
             return
-        child.version = said.model_version
+        child.version, child.pids = said.model_version, tuple(said.pids)
         if said.role in {"standby", "active"}:
             child.role = "active" if said.role == "active" else "standby"
             self._crashes[child.version] = 0
@@ -82,8 +106,7 @@ class Fleet:
         for name, child in list(self._children.items()):
             code = child.process.poll()
             if code is None:
-                if time.monotonic() > child.gone_by:
-                    child.process.kill()
+                self._see_to(name, child)
                 continue
             del self._children[name]
             self._clean_up_after(name)
@@ -92,6 +115,16 @@ class Fleet:
                 self._crashes[child.version] += 1
                 wait = _BACKOFF_S[min(self._crashes[child.version], len(_BACKOFF_S) - 1)]
                 self._not_before = time.monotonic() + wait
+
+    def _see_to(self, name: str, child: _Child) -> None:
+        """End one that does not go when it is told to, or hangs: nobody else could take over from it."""
+        if (silent_s := child.silent_s) > self._hung_after_s:
+            log.warning("server.hangs", server=name, role=child.role, silent_s=round(silent_s, 1))
+            child.kill()
+        elif time.monotonic() > child.gone_by:
+            child.kill()
+        elif self._heartbeat and child.role != "stopping" and child.pulse.beats:
+            self._heartbeat.touch()
 
     def take(self, step: Step) -> None:
         """Do one step."""
@@ -106,19 +139,22 @@ class Fleet:
     def _start(self, step: Start) -> None:
         self._started += 1
         name = f"{_NAME}-{os.getpid()}-{self._started}"
+        pulse = Pulse(self._folder / f"{name}.heartbeat")
         environment = os.environ | {
             "SERVING_SERVER": name,
             "SERVING_PARENT": str(os.getpid()),
+            "SERVING_HEARTBEAT": str(pulse.file),
         }
         if step.version is not None:
             environment["MODEL_VERSION"] = str(step.version)
         command = [sys.executable, "-m", "spark_apps.serving"]
-        self._children[name] = _Child(subprocess.Popen(command, env=environment), step.version)
+        self._children[name] = _Child(subprocess.Popen(command, env=environment), step.version, pulse)
         log.info("server.started", server=name, model_version=step.version)
 
     def _clean_up_after(self, name: str) -> None:
         """Do for a server what it may not have come to itself: say that it is gone, and remove its files."""
         self._announcements.bury(name)
+        (self._folder / f"{name}.heartbeat").unlink(missing_ok=True)
         scratch.sweep(self._scratch)
 
     def close(self) -> None:
@@ -130,7 +166,7 @@ class Fleet:
             try:
                 child.process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
-                child.process.kill()
+                child.kill()
                 child.process.wait()
             self._clean_up_after(name)
         self._announcements.flush()
@@ -141,7 +177,8 @@ def supervise(bootstrap_servers: str, settings: Serving) -> None:
     ensure_topics(bootstrap_servers, load(Topics))
     announcements = Announcements(bootstrap_servers, f"{_NAME}-{os.getpid()}")
     bury_the_dead(bootstrap_servers, announcements)
-    fleet, wanted, caught_up = Fleet(announcements, settings), Wanted(), False
+    fleet = Fleet(announcements, settings, load(Home).pipelines_home / "serving")
+    wanted, caught_up = Wanted(), False
     with closing(_consumer(bootstrap_servers)) as consumer, closing(fleet):
         while True:
             message = consumer.poll(_POLL_S)

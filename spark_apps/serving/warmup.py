@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import structlog
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.cimpl import NewTopic
 
+from control_plane.patience import patiently
+from control_plane.topics import create
 from spark_apps.listings.samples import LISTING
 from spark_apps.serving.ledger import Resume
-from spark_apps.serving.patience import patiently
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,15 +45,9 @@ class WarmupError(RuntimeError):
 
 def ensure_topics(bootstrap_servers: str, partitions: int, replication: int) -> None:
     """Make the scratch topics, which all servers share and no one reads later."""
-    admin = AdminClient({"bootstrap.servers": bootstrap_servers})
     config = {"retention.ms": str(_HOUR_MS), "segment.bytes": str(16 * 1024 * 1024)}
     topics = [NewTopic(name, partitions, replication, config=config) for name in (REQUESTS, ANSWERS)]
-    for future in admin.create_topics(topics, request_timeout=_TIMEOUT_S).values():
-        try:
-            future.result()
-        except KafkaException as error:
-            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise
+    create(bootstrap_servers, topics)
 
 
 class Warmup:

@@ -11,7 +11,9 @@ import threading
 import time
 import uuid
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import mlflow
@@ -24,17 +26,16 @@ from pyspark.ml.feature import SQLTransformer
 
 from control_plane import audit
 from control_plane.answered_view import audited
-from control_plane.events import RolloutStarted
+from control_plane.events import RolloutStarted, ShadowRequested, ShadowStopped
 from control_plane.predicting import predicted
 from control_plane.settings import Topics
-from control_plane.topics import LISTINGS, MARKER_GROUP, PREDICTIONS, ensure_topics
+from control_plane.topics import LISTINGS, MARKER_GROUP, PREDICTIONS, PREDICTIONS_SHADOW, ensure_topics
 from spark_apps.listings.samples import LISTING
-from spark_apps.model_digest import digest
 from spark_apps.serving import preconditions
+from tests.registering import register
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from pyspark.sql import SparkSession
 
@@ -53,17 +54,6 @@ def stand_in(price: float) -> PipelineModel:
     statement = f"""SELECT *, {price}D AS prediction, {price - 1}D AS low, {price + 1}D AS high,
                     named_struct('linear_svm', {price}D) AS members FROM __THIS__"""  # noqa: S608
     return PipelineModel([SQLTransformer(statement=statement)])
-
-
-def register(servers: Servers, model: PipelineModel, folder: Path) -> int:
-    """Register a version as training does, without the minute that MLflow's own ``log_model`` takes."""
-    model.save((folder / "model" / "sparkml").as_uri())
-    client = mlflow.MlflowClient(servers.mlflow_tracking_uri)
-    run = client.create_run("0")
-    client.log_artifacts(run.info.run_id, str(folder / "model"), "model")
-    tags = {"pipelines.digest": digest(folder / "model" / "sparkml")}
-    source = f"{run.info.artifact_uri}/model"
-    return int(client.create_model_version(MODEL, source, run.info.run_id, tags=tags).version)
 
 
 def empty_topics(kafka: str) -> None:
@@ -91,6 +81,7 @@ class Fleet:
 
     kafka: str
     versions: list[int]
+    environment: dict[str, str]
     rollouts: int = 0
 
     def roll_out(self, version: int, replaces: int | None) -> None:
@@ -118,8 +109,13 @@ def fleet(sandbox: Servers, spark: SparkSession, tmp_path_factory: pytest.TempPa
     kafka = sandbox.kafka_bootstrap_servers
     empty_topics(kafka)
     mlflow.MlflowClient(sandbox.mlflow_tracking_uri).create_registered_model(MODEL)
-    versions = [register(sandbox, stand_in(price), home / str(price)) for price in (10_000.0, 20_000.0)]
-    environment = {
+    versions = [
+        version
+        for price in (10_000.0, 20_000.0)
+        for version in register(sandbox.mlflow_tracking_uri, MODEL, stand_in(price), home / str(price))
+    ]
+    environment = os.environ | sandbox.environment()
+    environment |= {
         "PIPELINES_HOME": str(home),
         "SERVING_MODEL": MODEL,
         "SERVING_WARMUP_BURSTS": "1",
@@ -128,11 +124,11 @@ def fleet(sandbox: Servers, spark: SparkSession, tmp_path_factory: pytest.TempPa
     with (home / "supervisor.log").open("wb") as log:
         supervisor = subprocess.Popen(
             [sys.executable, "-m", "spark_apps.serving.supervisor"],
-            env=os.environ | sandbox.environment() | environment,
+            env=environment,
             stdout=log,
             stderr=log,
         )
-    fleet = Fleet(kafka, versions)
+    fleet = Fleet(kafka, versions, environment)
     fleet.roll_out(versions[0], None)
     yield fleet
     supervisor.terminate()
@@ -141,13 +137,13 @@ def fleet(sandbox: Servers, spark: SparkSession, tmp_path_factory: pytest.TempPa
 
 
 class Answers:
-    """What comes to stand in predictions from now on."""
+    """What comes to stand in predictions, or in another topic of answers, from now on."""
 
-    def __init__(self, kafka: str) -> None:
+    def __init__(self, kafka: str, topic: str = PREDICTIONS) -> None:
         self._reader = Consumer(
             {"bootstrap.servers": kafka, "group.id": "serving-tests", "enable.auto.commit": False}
         )
-        places = [TopicPartition(PREDICTIONS, partition) for partition in range(PARTITIONS)]
+        places = [TopicPartition(topic, partition) for partition in range(PARTITIONS)]
         for place in places:
             place.offset = self._reader.get_watermark_offsets(place, timeout=30)[1]
         self._reader.assign(places)
@@ -292,6 +288,48 @@ def test_a_rollout_hands_over_to_the_new_version_without_a_lost_or_second_answer
     assert {(one["model_version"], one["price"]) for one in found} == {(old, 10_000.0), (new, 20_000.0)}
     fleet.ready()
     assert {one.model_version for one in fleet.servers("active", "standby")} == {new}
+
+
+@pytest.mark.timeout(600)
+def test_a_shadow_answers_every_request_once_to_its_own_topic_and_leaves_predictions_alone(fleet):
+    leader = fleet.ready()
+    shadows = next(version for version in fleet.versions if version != leader.model_version)
+    answers, shadow_answers = Answers(fleet.kafka), Answers(fleet.kafka, PREDICTIONS_SHADOW)
+    asked_at = datetime.now(UTC)
+    audit.publish(fleet.kafka, ShadowRequested(version=shadows, requested_at=asked_at), source="/tests")
+    with Load(fleet.kafka) as load, shadow(fleet) as first:
+        until(lambda: len(shadow_answers.so_far()) > RATE, "the shadow answers")
+        [said] = fleet.servers("shadow")
+        assert (said.model_version, said.pids[0]) == (shadows, first.pid)
+        kill_all(said)
+        first.wait(PATIENCE_S)
+        before = len(shadow_answers.so_far())
+        with shadow(fleet) as second:
+            until(lambda: len(shadow_answers.so_far()) > before + RATE, "the next one answers")
+            audit.publish(
+                fleet.kafka, ShadowStopped(version=shadows, requested_at=datetime.now(UTC)), source="/tests"
+            )
+            assert second.wait(PATIENCE_S) == 0, "it ends when none is wanted any more"
+    found = assert_each_answered_once_and_in_order(load, answers)
+    assert {(one["epoch"], one["model_version"]) for one in found} == {(leader.epoch, leader.model_version)}
+    assert fleet.servers("shadow") == []
+    of_shadow = shadow_answers.so_far()
+    assert {one["model_version"] for one in of_shadow} == {shadows}
+    for partition in range(PARTITIONS):
+        offsets = [one["offset"] for one in of_shadow if one["partition"] == partition]
+        live = [one["offset"] for one in found if one["partition"] == partition]
+        assert offsets == live[: len(offsets)], "all since it was asked for, each once, in order"
+
+
+@contextmanager
+def shadow(fleet: Fleet) -> Iterator[subprocess.Popen[bytes]]:
+    """A shadow's process, which is gone when the context ends."""
+    process = subprocess.Popen([sys.executable, "-m", "spark_apps.serving.shadow"], env=fleet.environment)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.wait(30)
 
 
 @pytest.mark.timeout(600)

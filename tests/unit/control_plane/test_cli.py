@@ -44,7 +44,7 @@ def pipelines(*arguments, **environment):
     return CliRunner().invoke(app, list(arguments), env=told, prog_name="pipelines")
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "rollback"])
+@pytest.mark.parametrize("command", [*COMMANDS, "rollback", "shadow"])
 def test_every_command_explains_itself_with_an_example(command):
     said = pipelines(*command.split(), "--help")
     assert said.exit_code == 0
@@ -120,3 +120,10 @@ def test_a_shell_gets_its_completion(shell):
 def test_a_shell_is_told_the_commands_that_begin_as_typed():
     said = pipelines(_PIPELINES_COMPLETE="complete_bash", COMP_WORDS="pipelines sta", COMP_CWORD="1")
     assert said.output.split() == ["status"]
+
+
+@pytest.mark.parametrize("arguments", [[], ["3", "--off"], ["--off", "--compare"]])
+def test_a_shadow_is_a_version_or_none(arguments):
+    said = pipelines("shadow", *arguments)
+    assert said.exit_code == 2
+    assert "name a version, or --off, or --compare" in said.output

@@ -68,6 +68,8 @@ ANY_EVENT = st.one_of(
     st.builds(events.RolloutSucceeded, version=NUMBERS, rollout=NUMBERS, seconds=SECONDS),
     st.builds(events.RolloutFailed, version=NUMBERS, rollout=NUMBERS, reason=st.text()),
     st.builds(events.RollbackRequested, version=NUMBERS, requested_at=TIMES),
+    st.builds(events.ShadowRequested, version=NUMBERS, requested_at=TIMES),
+    st.builds(events.ShadowStopped, version=NUMBERS, requested_at=TIMES),
 )
 
 

@@ -99,11 +99,13 @@ class TestStatus:
             server("leads", "active", 2, epoch=2),
             server("waits", "standby", None),
             server("comes", "starting", 2),
+            server("watches", "shadow", 3, epoch=5),
         ]
         assert status.serving(said) == {
             "active": {"pid": 7, "pids": [7, 8], "model_version": 2, "epoch": 2},
             "standby": [{"pid": 7, "pids": [7, 8], "model_version": None}],
             "starting": [{"pid": 7, "pids": [7, 8], "model_version": 2}],
+            "shadow": [{"pid": 7, "pids": [7, 8], "model_version": 3, "epoch": 5}],
         }
 
     def test_in_kubernetes_the_pod_stands_in_place_of_the_processes(self):
@@ -113,7 +115,7 @@ class TestStatus:
         assert status.serving([said])["active"] == {"pod": "p", "model_version": 1, "epoch": 1}
 
     def test_without_servers_nothing_is_active(self):
-        assert status.serving([]) == {"active": None, "standby": [], "starting": []}
+        assert status.serving([]) == {"active": None, "standby": [], "starting": [], "shadow": []}
 
     def test_a_row_for_each_server_model_and_batch(self):
         now = {

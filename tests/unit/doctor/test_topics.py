@@ -24,7 +24,7 @@ def judge(name, *, partitions=None, **config):
 def test_topics_as_the_system_makes_them_are_as_they_must_be():
     (found,) = judged(FACTS, DEMANDED)
     assert found.line() == (
-        "ok       topics    all 8 are there, requests and answers in 2 partitions, kept 7 days"
+        "ok       topics    all 9 are there, requests and answers in 2 partitions, kept 7 days"
     )
 
 

@@ -51,7 +51,8 @@ def test_an_empty_board_shows_every_section():
         *("serving", "errors", "drift", "handovers", "batches", "models", "traffic", "latency")
     }
     assert sections["batches"] == sections["models"] == sections["handovers"] == []
-    assert sections["serving"] == {"active": None, "standby": [], "starting": [], "since": None}
+    nobody = {"active": None, "standby": [], "starting": [], "shadow": []}
+    assert sections["serving"] == nobody | {"since": None}
     assert sections["traffic"]["last_answer"] is None
 
 

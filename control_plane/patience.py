@@ -16,14 +16,24 @@ _PASSING = {
     KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
     KafkaError.COORDINATOR_NOT_AVAILABLE,
     KafkaError.NOT_COORDINATOR,
+    KafkaError.NOT_CONTROLLER,
+    KafkaError.REQUEST_TIMED_OUT,
     KafkaError.NOT_LEADER_FOR_PARTITION,
     KafkaError.LEADER_NOT_AVAILABLE,
     KafkaError.UNKNOWN_TOPIC_OR_PART,
     KafkaError._TRANSPORT,
     KafkaError._TIMED_OUT,
+    KafkaError._TIMED_OUT_QUEUE,  # the same, before the question was sent
+    KafkaError._WAIT_COORD,
     KafkaError._ALL_BROKERS_DOWN,
 }
 _AGAIN_S = 0.05
+
+
+def passes(error: KafkaException) -> bool:
+    """Whether the error goes away by itself."""
+    cause: KafkaError = error.args[0]
+    return cause.code() in _PASSING or cause.retriable()
 
 
 def patiently(ask: Callable[[], T], timeout_s: float = 60) -> T:
@@ -33,6 +43,6 @@ def patiently(ask: Callable[[], T], timeout_s: float = 60) -> T:
         try:
             return ask()
         except KafkaException as error:
-            if error.args[0].code() not in _PASSING or time.monotonic() > until:
+            if not passes(error) or time.monotonic() > until:
                 raise
         time.sleep(_AGAIN_S)
