@@ -190,7 +190,7 @@ class Batches:
         query = (
             windows.known_once(records, ticks="ticks", delay=DELAY, replay=REPLAY)
             .transform(windows.by_model)
-            .transform(windows.error_windows, WINDOW)
+            .transform(windows.error_windows, WINDOW, WINDOW)
             .transform(windows.as_records)
             .writeStream.format("json")
             .option("path", str(self._folder / "out"))
