@@ -23,7 +23,7 @@ from pyspark import inheritable_thread_target
 from pyspark.sql import functions as F
 
 from spark_apps.jvm import uncache
-from spark_apps.training.members import Fit, Member, Params, price_sql
+from spark_apps.training.members import Fit, Member, Params, PriceRange, price_sql
 from spark_apps.training.metrics import Errors
 
 if TYPE_CHECKING:
@@ -54,12 +54,15 @@ class Fold:
 
     Vectors take ten times the memory of what they are made of: they are made when they are first asked for,
     and released when all is fitted on them. ``real`` are the prices of the rows held out (dollars), in the
-    order of their ``row``.
+    order of their ``row``; ``within`` is what no price is beyond.
     """
 
-    def __init__(self, number: int, real: np.ndarray[Any, Any], make: Callable[[], Vectors]) -> None:
+    def __init__(
+        self, number: int, real: np.ndarray[Any, Any], within: PriceRange, make: Callable[[], Vectors]
+    ) -> None:
         self.number = number
         self.real = real
+        self.within = within
         self._make = make
         self._lock = threading.Lock()
         self._made: Vectors | None = None
@@ -229,7 +232,7 @@ def _fit(member: Member, params: Params, fold: Fold) -> FoldFit:
     since, started = time.time(), time.monotonic()
     fit = member.fit(train, fold.encoding, params)
     fitted = time.monotonic()
-    prices = _prices(fit.transform(held_out), member)
+    prices = _prices(fit.transform(held_out), member, fold.within)
     ended = time.monotonic()
     found = FoldFit(
         fold=fold.number,
@@ -252,8 +255,8 @@ def _fit(member: Member, params: Params, fold: Fold) -> FoldFit:
     return found
 
 
-def _prices(predicted: DataFrame, member: Member) -> np.ndarray[Any, Any]:
-    said = predicted.selectExpr("row", f"{price_sql(member.name)} AS price").toArrow()
+def _prices(predicted: DataFrame, member: Member, within: PriceRange) -> np.ndarray[Any, Any]:
+    said = predicted.selectExpr("row", f"{price_sql(member.name, within)} AS price").toArrow()
     return in_order(said, "price")
 
 

@@ -36,7 +36,7 @@ _SLOPES_AT_MOST = 500
 _PRIOR_ROWS = 2.0
 # How much less than other features these are drawn to the mean: they explain so much of a price that a car
 # or two tell what they are worth.
-_FIRMER = {"make": 0.1, "model": 0.1, "trim": 0.25}
+_FIRMER = {"make": 0.5, "model": 0.1, "trim": 0.25}
 
 
 @dataclass(frozen=True)

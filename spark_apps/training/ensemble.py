@@ -124,7 +124,9 @@ def fit_ensemble(
         whole = prepared.whole()
         fits = fit_on_all(spark, validated, whole, settings.parallelism)
         stages = {name: fit.stages(scratch) for name, fit in fits.items()}
-        model = pricing_model(raw_stages(prepared.today, whole.encoding), stages, stack, intervals)
+        model = pricing_model(
+            raw_stages(prepared.today, whole.encoding), stages, stack, intervals, prepared.within
+        )
     return Ensemble(
         model,
         stages,

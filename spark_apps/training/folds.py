@@ -24,7 +24,7 @@ from spark_apps.listings.features import (
     newest_listing,
 )
 from spark_apps.training.crossvalidation import Fold, Vectors, in_order
-from spark_apps.training.members import LOG_LABEL, STOPPING
+from spark_apps.training.members import LOG_LABEL, STOPPING, PriceRange
 from spark_apps.training.preparation import (
     INTERACTING,
     NUMBERS_VECTOR,
@@ -53,13 +53,15 @@ _ROW = ("row", "label", "fold", LOG_LABEL, STOPPING)
 class Prepared:
     """What a training fits on: the folds, and ``whole()`` that makes the vectors of all rows.
 
-    ``today`` is the day of a listing without one; ``partitions`` is in how many the rows lie.
+    ``today`` is the day of a listing without one; ``partitions`` is in how many the rows lie; ``within`` are
+    the least and the highest price.
     """
 
     folds: tuple[Fold, ...]
     whole: Callable[[], Vectors]
     today: float
     partitions: int
+    within: PriceRange
 
 
 def prepare(train: DataFrame, rows: int, settings: TrainingSettings) -> Prepared:
@@ -78,6 +80,8 @@ def prepare(train: DataFrame, rows: int, settings: TrainingSettings) -> Prepared
     )
     counts = label_counts(numbers, "fold", kept)
     prices = numbers.select("fold", "row", "label").toArrow()
+    extremes = pc.min_max(prices.column("label")).as_py()
+    within = extremes["min"], extremes["max"]
 
     def vectors(left_out: int) -> Vectors:
         seen: Counter[tuple[str, str]] = Counter()
@@ -89,10 +93,15 @@ def prepare(train: DataFrame, rows: int, settings: TrainingSettings) -> Prepared
         return Vectors(_cached_vectors(numbers, encoding), encoding)
 
     folds = (
-        Fold(number, in_order(prices.filter(pc.field("fold") == number), "label"), partial(vectors, number))
+        Fold(
+            number,
+            in_order(prices.filter(pc.field("fold") == number), "label"),
+            within,
+            partial(vectors, number),
+        )
         for number in range(settings.folds)
     )
-    return Prepared(tuple(folds), partial(vectors, _WHOLE), today, partitions)
+    return Prepared(tuple(folds), partial(vectors, _WHOLE), today, partitions, within)
 
 
 def _cached_numbers(clean: DataFrame, today: float, partitions: int) -> DataFrame:

@@ -7,6 +7,7 @@ is fitted on what a ridge regression leaves, which lowers its RMSE: by up to 1 %
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -39,8 +40,8 @@ _RIDGE, _TREES, _RESIDUAL, _WEIGHT = "ridge_part", "trees_part", "residual", "ro
 _PRIOR_ROWS = 2.0
 _USUAL_PRICE = 20_000  # dollars; a row of this price has the weight 1
 
-# A car costs between 7 dollars and 5 million: no garbage in makes an infinite price.
-_LOG_MIN, _LOG_MAX = 2.0, 15.5
+# The cheapest and the dearest car trained on, dollars.
+PriceRange = tuple[float, float]
 
 
 def log_column(member: str) -> str:
@@ -48,9 +49,14 @@ def log_column(member: str) -> str:
     return f"log_{member}"
 
 
-def price_sql(member: str) -> str:
-    """Return the SQL of a member's price in dollars."""
-    return f"exp(greatest({_LOG_MIN}D, least({_LOG_MAX}D, {log_column(member)})))"
+def price_sql(member: str, within: PriceRange) -> str:
+    """Return the SQL of a member's price in dollars, which is never beyond the prices trained on.
+
+    A logarithm that is drawn on a little too far is a price far too high: of one old supercar a new one
+    would cost half a million.
+    """
+    least, most = (math.log(price) for price in within)
+    return f"exp(greatest({least!r}D, least({most!r}D, {log_column(member)})))"
 
 
 class Fit(Protocol):

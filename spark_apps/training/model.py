@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pyspark.ml import PipelineModel
 from pyspark.ml.feature import SQLTransformer
 
-from spark_apps.training.members import log_column, price_sql
+from spark_apps.training.members import PriceRange, log_column, price_sql
 from spark_apps.training.preparation import PREPARED_COLUMNS
 from spark_apps.training.stacking import STACK, STACK_FEATURES, Stack, price_column
 
@@ -25,8 +25,10 @@ def pricing_model(
     fitted: Mapping[str, Sequence[Transformer]],
     stack: Stack,
     intervals: Intervals,
+    within: PriceRange,
 ) -> PipelineModel:
-    """Put the stages together: ``prepared`` make the vectors, ``fitted`` has each member's stages by name.
+    """Put the stages together: ``prepared`` make the vectors, ``fitted`` has each member's stages by name,
+    ``within`` is what no member's price is beyond.
 
     Needs: the raw columns as text. Adds: ``prediction``, ``low``, ``high`` (double, dollars) and ``members``
     (struct of one double a member, dollars); passes every other column through.
@@ -35,15 +37,15 @@ def pricing_model(
         [
             *prepared,
             *chain.from_iterable(fitted.values()),
-            _prices(tuple(fitted)),
+            _prices(tuple(fitted), within),
             *stack.stages(),
             _answer(tuple(fitted), intervals),
         ]
     )
 
 
-def _prices(members: tuple[str, ...]) -> SQLTransformer:
-    prices = ", ".join(f"{price_sql(member)} AS {price_column(member)}" for member in members)
+def _prices(members: tuple[str, ...], within: PriceRange) -> SQLTransformer:
+    prices = ", ".join(f"{price_sql(member, within)} AS {price_column(member)}" for member in members)
     dropped = ", ".join((*PREPARED_COLUMNS, *map(log_column, members)))
     return SQLTransformer(statement=f"SELECT * EXCEPT ({dropped}), {prices} FROM __THIS__")  # noqa: S608
 

@@ -90,7 +90,11 @@ def fitted(rows: DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Fitted:
     by_member = {name: fit.stages((folder / "scratch").as_uri()) for name, fit in fits.items()}
     before = raw_stages(prepared.today, whole.encoding)
     model = pricing_model(
-        before, by_member, Stack(tuple(fits), WEIGHTS, 300.0), Intervals((), (-0.2,), (0.25,))
+        before,
+        by_member,
+        Stack(tuple(fits), WEIGHTS, 300.0),
+        Intervals((), (-0.2,), (0.25,)),
+        prepared.within,
     )
     save(model, background.background(whole.encoding), folder / "sparkml")
     return Fitted(model, len(before) + sum(map(len, by_member.values())), folder / "sparkml")

@@ -94,7 +94,9 @@ class TestServedBoosting:
         for number, params in enumerate((stopped, stopped | {"rounds": 300})):
             fit = member.fit(rows.where("key % 20 = 0"), encoding, params)
             served = PipelineModel(fit.stages((tmp_path / f"model-{number}").as_uri()))
-            own, again = (F.expr(price_sql(member.name)).alias(name) for name in ("own", "served"))
+            own, again = (
+                F.expr(price_sql(member.name, (500.0, 250_000.0))).alias(name) for name in ("own", "served")
+            )
             in_training = fit.transform(rows).select("key", own)
             both = in_training.join(served.transform(rows).select("key", again), "key").toPandas()
             apart = (both["own"] - both["served"]).abs()

@@ -71,9 +71,9 @@ def test_slopes_are_those_of_their_interaction(labels: Labels, encoding: Encodin
     assert not by_age[here.stop :].any()
 
 
-def test_a_make_or_model_is_drawn_to_the_mean_a_tenth_as_much(labels: Labels) -> None:
+def test_what_tells_most_of_a_price_is_drawn_less_to_the_mean(labels: Labels) -> None:
     found = priors(labels, numbers=len(NUMBERS))
-    for name, share in (("model", 0.1), ("make", 0.1), ("trim", 0.25), ("fuel_type", 1.0)):
+    for name, share in (("model", 0.1), ("make", 0.5), ("trim", 0.25), ("fuel_type", 1.0)):
         here = places(labels, name)
         assert set(found[len(NUMBERS) + here.start : len(NUMBERS) + here.stop]) == {share}
     assert set(found[: len(NUMBERS)]) == set(found[plane_size(labels) :]) == {1.0}

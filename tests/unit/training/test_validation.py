@@ -58,7 +58,7 @@ def test_vectors_are_made_when_asked_for_once_and_again_after_their_release():
         made.append(Made())
         return made[-1]
 
-    fold = Fold(0, PRICES, make)  # type: ignore[arg-type]
+    fold = Fold(0, PRICES, (500.0, 250_000.0), make)  # type: ignore[arg-type]
     fold.release()
     assert not made, "there was nothing to release"
 
