@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from spark_apps.explaining.tree_shap import Forest, Nodes
@@ -88,7 +88,6 @@ rows = st.tuples(*[st.integers(0, 3)] * (FEATURES - 1), st.integers(0, CATEGORIE
 )
 
 
-@settings(deadline=None)
 @given(st.lists(trees(), min_size=1, max_size=3), rows)
 def test_contributions_are_the_shapley_values_by_their_definition(
     grown: list[list[Node]], row: np.ndarray
@@ -101,7 +100,6 @@ def test_contributions_are_the_shapley_values_by_their_definition(
     assert found.contributions(row) == pytest.approx(expected, abs=1e-12)
 
 
-@settings(deadline=None)
 @given(st.lists(trees(), min_size=1, max_size=3), rows)
 def test_they_add_up_to_the_answer_less_the_expectation_and_an_unused_feature_gets_none(
     grown: list[list[Node]], row: np.ndarray

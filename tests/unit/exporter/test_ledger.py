@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from control_plane import events
@@ -107,7 +107,6 @@ def test_no_record_stops_it(ledger, topic, value):
     ledger.take(Record(topic, value))
 
 
-@settings(deadline=None)
 @given(st.sampled_from(READ), st.binary() | st.text().map(str.encode) | st.none())
 def test_no_bytes_stop_it(topic, value):
     Ledger(Answers(versions=2), versions=2, window_age=3600).take(Record(topic, value))
