@@ -40,10 +40,13 @@ _DELIVERY_S = 30.0
 
 
 def first_window(now: int, published_to: int | None, window: int, catch_up: int) -> Span:
-    """Return the window to begin with, all in ms: the last one published, or the one that is open now."""
+    """Return the window to begin with, all in ms: the last one published, or the one that is open now.
+
+    Windows begin at multiples of their length, whatever it was before and whoever writes to ``metrics``.
+    """
     open_now = now // window * window
-    start = open_now if published_to is None else published_to - window
-    start = max(start, open_now - catch_up * window)
+    last = open_now if published_to is None else (published_to - window) // window * window
+    start = max(last, open_now - catch_up * window)
     return Span(start, start + window)
 
 

@@ -63,6 +63,7 @@ def test_a_record_of_estimates_is_flat_and_keeps_the_contract():
         (None, 1_000),
         (1_000, 900),  # the last one once more: it may have been written in part
         (700, 600),
+        (770, 600),  # of windows of another length
         (200, 500),  # no more than was to be caught up with
         (5_000, 4_900),  # by a clock that ran ahead: it is waited for
     ],
