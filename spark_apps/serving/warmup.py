@@ -29,9 +29,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-REQUESTS = "serving.warmup.requests"
-ANSWERS = "serving.warmup.answers"
-
+_TOPICS = "serving.warmup"
 _HOUR_MS = 3_600_000
 _TIMEOUT_S = 60.0
 _BURST = 300  # requests at once
@@ -43,11 +41,20 @@ class WarmupError(RuntimeError):
     """The query does not answer on the scratch topics; it would not on the real ones either."""
 
 
+def scratch_topics(partitions: int) -> tuple[str, str]:
+    """Return the topics of requests and of answers.
+
+    Each number of partitions has its own, so that a server which finds more partitions than those before it
+    finds topics with as many, while the others go on with theirs.
+    """
+    return f"{_TOPICS}.requests.{partitions}", f"{_TOPICS}.answers.{partitions}"
+
+
 def ensure_topics(bootstrap_servers: str, partitions: int, replication: int) -> None:
     """Make the scratch topics, which all servers share and no one reads later."""
     config = {"retention.ms": str(_HOUR_MS), "segment.bytes": str(16 * 1024 * 1024)}
-    topics = [NewTopic(name, partitions, replication, config=config) for name in (REQUESTS, ANSWERS)]
-    create(bootstrap_servers, topics)
+    names = scratch_topics(partitions)
+    create(bootstrap_servers, [NewTopic(name, partitions, replication, config=config) for name in names])
 
 
 class Warmup:
@@ -55,11 +62,12 @@ class Warmup:
 
     def __init__(self, bootstrap_servers: str, partitions: int) -> None:
         self._partitions = range(partitions)
+        self._requests, self._answers = scratch_topics(partitions)
         self._producer = Producer({"bootstrap.servers": bootstrap_servers, "linger.ms": 0})
         self._consumer = Consumer(
             {
                 "bootstrap.servers": bootstrap_servers,
-                "group.id": REQUESTS,
+                "group.id": _TOPICS,
                 "enable.auto.commit": False,
                 "fetch.wait.max.ms": 20,
             }
@@ -67,10 +75,12 @@ class Warmup:
 
     def run(self, arm: Callable[[str, str, dict[int, int]], Armed], *, bursts: int) -> list[float]:
         """Return how long each burst took, in seconds, the first one with the query's start."""
-        ends = {p: self._end(REQUESTS, p) for p in self._partitions}
-        self._consumer.assign([TopicPartition(ANSWERS, p, self._end(ANSWERS, p)) for p in self._partitions])
+        ends = {p: self._end(self._requests, p) for p in self._partitions}
+        self._consumer.assign(
+            [TopicPartition(self._answers, p, self._end(self._answers, p)) for p in self._partitions]
+        )
         took: list[float] = []
-        armed = arm(REQUESTS, ANSWERS, ends)
+        armed = arm(self._requests, self._answers, ends)
         query = armed.lead({p: Resume(end) for p, end in ends.items()}, epoch=1)
         try:
             while len(took) < bursts and still_improving(took):
@@ -96,7 +106,9 @@ class Warmup:
 
     def _ask(self, run: str, requests: int) -> None:
         for number, value in zip(range(requests), _requests(run), strict=False):
-            self._producer.produce(REQUESTS, key=run, value=value, partition=number % len(self._partitions))
+            self._producer.produce(
+                self._requests, key=run, value=value, partition=number % len(self._partitions)
+            )
         self._producer.flush(_TIMEOUT_S)
 
     def _await(self, run: str, answers: int, query: StreamingQuery) -> None:
@@ -106,7 +118,7 @@ class Warmup:
             if message is not None and message.error() is None and message.key() == run.encode():
                 answers -= 1
             if time.monotonic() > until or not query.isActive:
-                raise WarmupError(f"no answer on {ANSWERS} in {_TIMEOUT_S:.0f} s: {query.exception()}")
+                raise WarmupError(f"no answer on {self._answers} in {_TIMEOUT_S:.0f} s: {query.exception()}")
 
 
 def still_improving(took: list[float]) -> bool:

@@ -21,6 +21,7 @@ import psutil
 import pytest
 from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewPartitions
 from pyspark.ml import PipelineModel
 from pyspark.ml.feature import SQLTransformer
 
@@ -367,3 +368,28 @@ def test_the_marker_stands_where_all_is_answered(fleet):
 
 def test_the_topics_as_the_system_makes_them_satisfy_the_preconditions(fleet):
     assert preconditions.check(fleet.kafka, Topics()) == PARTITIONS
+
+
+@pytest.mark.timeout(600)
+def test_servers_that_start_after_topics_have_grown_answer_in_the_new_partitions_too(fleet):
+    """The last test: those before it count on so many partitions."""
+    leader = fleet.ready()
+    admin = AdminClient({"bootstrap.servers": fleet.kafka})
+    for topic in (PREDICTIONS, LISTINGS):  # in this order every request has a place for its answer
+        admin.create_partitions([NewPartitions(topic, PARTITIONS + 1)])[topic].result(30)
+    [before, *_] = fleet.servers("standby")
+    producer = Producer({"bootstrap.servers": fleet.kafka, "linger.ms": 0})
+    producer.produce(LISTINGS, key="grown", value=request("grown"), partition=PARTITIONS)
+    producer.flush(60)
+
+    kill_all(before)
+    until(lambda: {one.server for one in fleet.servers("standby")} - {before.server}, "another one stands by")
+    terminate(leader)
+
+    reader = Consumer({"bootstrap.servers": fleet.kafka, "group.id": "grown", "enable.auto.commit": False})
+    reader.assign([TopicPartition(PREDICTIONS, PARTITIONS, 0)])
+    answered = until(lambda: reader.consume(1, 0.5), "the request in the new partition is answered")
+    reader.close()
+    [answer] = [json.loads(message.value() or b"") for message in answered]
+    assert (answer["request_id"], answer["partition"], answer["offset"]) == ("grown", PARTITIONS, 0)
+    assert answer["epoch"] == leader.epoch + 1
