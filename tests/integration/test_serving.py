@@ -14,6 +14,7 @@ from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import mlflow
@@ -28,6 +29,7 @@ from pyspark.ml.feature import SQLTransformer
 from control_plane import audit
 from control_plane.answered_view import audited
 from control_plane.events import RolloutStarted, ShadowRequested, ShadowStopped
+from control_plane.patience import patiently
 from control_plane.predicting import predicted
 from control_plane.settings import Topics
 from control_plane.topics import LISTINGS, MARKER_GROUP, PREDICTIONS, PREDICTIONS_SHADOW, ensure_topics
@@ -65,6 +67,12 @@ def empty_topics(kafka: str) -> None:
         future.result(30)
     until(lambda: not {LISTINGS, PREDICTIONS} & set(admin.list_topics(timeout=30).topics), "the topics went")
     ensure_topics(kafka, Topics(partitions=PARTITIONS))
+    reader = Consumer({"bootstrap.servers": kafka, "group.id": "serving-tests"})
+    for topic in (LISTINGS, PREDICTIONS):
+        for partition in range(PARTITIONS):  # each has a leader only a moment after it was made
+            place = TopicPartition(topic, partition)
+            patiently(partial(reader.get_watermark_offsets, place, timeout=30))
+    reader.close()
 
 
 def until(holds: Callable[[], Any], what: str) -> Any:
@@ -135,6 +143,7 @@ def fleet(sandbox: Servers, spark: SparkSession, tmp_path_factory: pytest.TempPa
     supervisor.terminate()
     assert supervisor.wait(30) == 0
     assert list(home.glob("car-price-serving-*")) == []
+    empty_topics(kafka)  # which have grown
 
 
 class Answers:
@@ -372,7 +381,7 @@ def test_the_topics_as_the_system_makes_them_satisfy_the_preconditions(fleet):
 
 @pytest.mark.timeout(600)
 def test_servers_that_start_after_topics_have_grown_answer_in_the_new_partitions_too(fleet):
-    """The last test: those before it count on so many partitions."""
+    """The last test: those before it count on as many partitions as there were."""
     leader = fleet.ready()
     admin = AdminClient({"bootstrap.servers": fleet.kafka})
     for topic in (PREDICTIONS, LISTINGS):  # in this order every request has a place for its answer
