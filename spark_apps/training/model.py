@@ -27,8 +27,9 @@ def pricing_model(
     intervals: Intervals,
     within: PriceRange,
 ) -> PipelineModel:
-    """Put the stages together: ``prepared`` make the vectors, ``fitted`` has each member's stages by name,
-    ``within`` is what no member's price is beyond.
+    """Put the stages together: ``prepared`` make the vectors, ``fitted`` has each member's stages by name.
+
+    No member's price is beyond what it is to be ``within``.
 
     Needs: the raw columns as text. Adds: ``prediction``, ``low``, ``high`` (double, dollars) and ``members``
     (struct of one double a member, dollars); passes every other column through.

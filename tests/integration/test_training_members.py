@@ -106,6 +106,12 @@ class TestServedBoosting:
             assert (apart > np.maximum(0.05, 3e-6 * both["own"])).sum() == 0, apart.max()
 
 
+def test_no_price_is_beyond_those_trained_on(spark: SparkSession) -> None:
+    asked = spark.createDataFrame([(-50.0,), (0.0,), (9.9,), (13.1,), (900.0,)], [log_column("any")])
+    prices = [row[0] for row in asked.selectExpr(price_sql("any", (700.0, 230_000.0))).collect()]
+    assert prices == pytest.approx([700.0, 700.0, np.exp(9.9), 230_000.0, 230_000.0])
+
+
 @pytest.mark.timeout(300)
 def test_trees_get_a_dense_vector_of_a_listing_with_little_in_it(spark: SparkSession) -> None:
     from spark_apps.listings.schema import with_raw_columns  # noqa: PLC0415

@@ -15,7 +15,6 @@ from confluent_kafka.cimpl import NewTopic
 
 from control_plane import audit, topics
 from control_plane.sandbox.processes import ManagedProcess
-from control_plane.settings import Topics
 from tests.benchmarks.processes import BenchmarkError, resident_bytes
 
 if TYPE_CHECKING:
@@ -85,7 +84,6 @@ def serving(servers: Servers, home: Path, logs: Path, version: int) -> Iterator[
 
 
 def _await_active(kafka: str, process: ManagedProcess) -> None:
-    topics.ensure_topics(kafka, Topics())
     give_up = time.monotonic() + _START_S
     while not any(one.role == "active" for one in audit.servers(kafka)):
         if process.poll() is not None or time.monotonic() > give_up:

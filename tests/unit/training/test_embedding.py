@@ -115,3 +115,11 @@ def test_a_ridge_is_least_squares_with_so_many_rows_more_at_the_mean() -> None:
     assert equations.first(2).ridge(4.0)[0] == pytest.approx(
         np.linalg.solve(equations.gram[:2, :2] + np.diag([4.0, 1.0]), equations.moments[:2])
     )
+
+
+def test_only_so_many_labels_have_slopes_of_their_own() -> None:
+    rule = Kept(1, 2_000)
+    counts = {("category_model", f"m{n}"): 9 for n in range(900)}
+    labels = fit_labels(counts, kept_labels(categories=rule, models=rule, variants=rule))
+
+    assert slope_widths(labels) == (500, 500, 2), "of models at most 500; of makes the one for all and none's"
