@@ -108,7 +108,11 @@ class Traffic:
         self._due: list[tuple[float, str]] = []
         self._no_more_requests = threading.Event()
         self._stopped = threading.Event()
-        self._producer = Producer({"bootstrap.servers": bootstrap_servers, "linger.ms": 0, "acks": "all"})
+        # Idempotent: a request that is sent again, as its acknowledgement was lost, is one record, and the
+        # count of those sent is that of those in the topic.
+        self._producer = Producer(
+            {"bootstrap.servers": bootstrap_servers, "linger.ms": 0, "enable.idempotence": True}
+        )
         self._consumer = Consumer(
             {
                 "bootstrap.servers": bootstrap_servers,
