@@ -6,14 +6,10 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-import pyarrow.parquet as pq
-
 from spark_apps.listings.schema import RAW_COLUMNS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Sequence
 
     from spark_apps.explaining.saved import Stage
 
@@ -25,10 +21,15 @@ _COLUMN = re.compile(r"\b[A-Za-z_]\w*\b(?!\()")  # what a bracket follows is a f
 _POINT_OF_REFERENCE = "listed_date"
 
 
+def made_by(statement: str) -> dict[str, set[str]]:
+    """Return for each column that the statement makes the words in its SQL, columns among them."""
+    *parts, _ = _ALIAS.split(_NO_SOURCE.sub("", statement))
+    return {name: set(_COLUMN.findall(sql)) for sql, name in zip(parts[::2], parts[1::2], strict=True)}
+
+
 def origins(statement: str) -> dict[str, frozenset[str]]:
     """Return for each column that the statement makes the raw columns that it is made of."""
-    *parts, _ = _ALIAS.split(_NO_SOURCE.sub("", statement))
-    made = {name: set(_COLUMN.findall(sql)) for sql, name in zip(parts[::2], parts[1::2], strict=True)}
+    made = made_by(statement)
 
     def raw(name: str) -> frozenset[str]:
         inner = (raw(one) for one in made[name] if one in made)
@@ -51,65 +52,49 @@ def attribute(feature: str, columns: frozenset[str]) -> str:
     return max(named_after, key=len, default=name.split("_")[0])
 
 
-def _places(stage: Path) -> list[int]:
-    """Return for each column of a linear map's matrix a row that has a weight in it."""
-    [row] = pq.read_table(stage / "data", columns=["pc"]).to_pylist()
-    matrix = row["pc"]
-    shape = (matrix["numRows"], matrix["numCols"])
-    weights = np.reshape(matrix["values"], shape, order="C" if matrix["isTransposed"] else "F")
-    return np.abs(weights).argmax(axis=0).tolist()  # type: ignore[no-any-return]
-
-
 @dataclass(frozen=True)
 class Lineage:
     """Where the numbers of a model's vectors come from.
 
-    ``origins`` has the raw columns of each column that is made by SQL, ``made_of`` the text behind each index
-    and each ``one_hot`` vector, ``assembled`` the columns that each other vector is put together from;
-    ``embedded`` says of each number of an embedding a place of the vector it is looked up by.
+    ``origins`` has the raw columns of each column that the first stage makes of them, ``made_of`` the columns
+    behind each that a later one makes, ``assembled`` the columns that each vector is put together from.
     """
 
     origins: dict[str, frozenset[str]]
-    made_of: dict[str, str]
+    made_of: dict[str, frozenset[str]]
     assembled: dict[str, Sequence[str]]
-    one_hot: tuple[str, ...]
-    embedded: dict[str, Sequence[int]]
 
     @classmethod
     def of(cls, stages: Sequence[Stage]) -> Lineage:
         """Read it off the stages, the first of which is the SQL."""
-        of_several = [stage.params for stage in stages if "outputCols" in stage.params]
+        first, *later = (stage.params for stage in stages)
+        own = origins(first["statement"])
+        made_of: dict[str, frozenset[str]] = {}
+        for params in later:
+            if "outputCols" in params:
+                pairs = zip(params["outputCols"], params["inputCols"], strict=True)
+                made_of |= {made: frozenset({of}) for made, of in pairs}
+            elif "statement" in params:
+                known = own.keys() | made_of.keys()
+                made = made_by(params["statement"])
+                made_of |= {
+                    name: frozenset(columns & (known | made.keys())) for name, columns in made.items()
+                }
         return cls(
-            origins=origins(stages[0].params["statement"]),
-            made_of={
-                made: of
-                for params in of_several
-                for of, made in zip(params["inputCols"], params["outputCols"], strict=True)
-            },
+            origins=own,
+            made_of=made_of,
             assembled={
                 stage.params["outputCol"]: stage.params.get("inputCols") or [stage.params["inputCol"]]
                 for stage in stages
-                if stage.kind in {"VectorAssembler", "StandardScalerModel", "PCAModel"}
-            },
-            one_hot=tuple(
-                made
-                for stage in stages
-                if stage.kind == "OneHotEncoderModel"
-                for made in stage.params["outputCols"]
-            ),
-            embedded={
-                stage.params["outputCol"]: _places(stage.folder)
-                for stage in stages
-                if stage.kind == "PCAModel"
+                if stage.kind in {"VectorAssembler", "StandardScalerModel"}
             },
         )
 
-    def attributes(self, column: str, widths: Mapping[str, int]) -> list[str]:
-        """Return the attribute of each number in a column; ``widths`` are those of the one-hot vectors."""
+    def attributes(self, column: str) -> list[str]:
+        """Return the attribute of each number in a column."""
         if column in self.assembled:
-            inner = [one for part in self.assembled[column] for one in self.attributes(part, widths)]
-            return [inner[place] for place in self.embedded[column]] if column in self.embedded else inner
-        return [self._attribute(self._text(column))] * widths.get(column, 1)
+            return [one for part in self.assembled[column] for one in self.attributes(part)]
+        return [self._attribute(column)]
 
     def columns(self) -> dict[str, tuple[str, ...]]:
         """Return by attribute the raw columns behind it, in order."""
@@ -118,11 +103,10 @@ class Lineage:
             behind.setdefault(self._attribute(made), set()).update(columns)
         return {name: tuple(sorted(columns)) for name, columns in behind.items()}
 
-    def _text(self, column: str) -> str:
-        while column in self.made_of:
-            column = self.made_of[column]
-        return column
-
     def _attribute(self, made: str) -> str:
-        kind, _, feature = made.partition("_")
-        return attribute(feature or kind, self.origins[made])
+        """Return what a column tells of; a slope times a number tells of the label, as its name does."""
+        if made in self.origins:
+            kind, _, feature = made.partition("_")
+            return attribute(feature or kind, self.origins[made])
+        behind = {self._attribute(column) for column in self.made_of[made]}
+        return next(iter(behind)) if len(behind) == 1 else attribute(made, frozenset(behind))

@@ -27,7 +27,7 @@ from spark_apps.serving.answers import answer
 from spark_apps.serving.requests import requests
 from spark_apps.training import background
 from spark_apps.training.members import log_column
-from spark_apps.training.preparation import PLANE_FEATURES, TREE_FEATURES
+from spark_apps.training.preparation import FEATURES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -78,17 +78,13 @@ class Explainer:
     def _scored(self, df: DataFrame) -> DataFrame:
         """Apply the model, and keep what its members see, which it drops itself, in a struct."""
         for described, java_stage in zip(self._stages, self._java_stages, strict=True):
-            if described.drops(TREE_FEATURES):
+            if described.drops(FEATURES):
                 df = df.withColumn(_SEEN, F.struct(*self._seen()))
             df = DataFrame(java_stage.transform(df._jdf), df.sparkSession)
         return df
 
     def _seen(self) -> Iterator[Column]:
-        # As arrays and sizes: the vectors' own metadata has every label, and takes longer than the model.
-        for vector in (TREE_FEATURES, PLANE_FEATURES):
-            yield vector_to_array(F.col(vector)).alias(vector)
-        for vector in self._lineage.one_hot:
-            yield F.size(vector_to_array(F.col(vector))).alias(vector)
+        yield vector_to_array(F.col(FEATURES)).alias(FEATURES)
         for member in self._parts.members:
             yield F.col(log_column(member))
 
@@ -112,12 +108,11 @@ class Explainer:
         )
 
     def _member(self, name: str, weight: float, price: float, seen: Mapping[str, Any]) -> MemberPrice:
-        widths = {vector: seen[vector] for vector in self._lineage.one_hot}
         total: defaultdict[str, float] = defaultdict(float)
         sums = self._parts.members.get(name, [])
         for part in sums:
             moved = part.contributions(np.array(seen[part.features])).tolist()
-            for attribute, by in zip(self._lineage.attributes(part.features, widths), moved, strict=True):
+            for attribute, by in zip(self._lineage.attributes(part.features), moved, strict=True):
                 total[attribute] += by
         base = math.fsum(part.base for part in sums)
         if not math.isclose(base + sum(total.values()), seen[log_column(name)], abs_tol=_SAME):

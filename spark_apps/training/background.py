@@ -11,24 +11,26 @@ import json
 from typing import TYPE_CHECKING
 
 import numpy as np
+from pyspark.ml.stat import Summarizer
 
-from spark_apps.training.preparation import PLANE_FEATURES
+from spark_apps.training.preparation import FEATURES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
     from typing import Any
 
-    from spark_apps.training.preparation import Encoding
+    from pyspark.sql import DataFrame
 
 _FILE = "background.json"
 
 Means = dict[str, list[float]]
 
 
-def background(encoding: Encoding) -> Means:
+def background(rows: DataFrame) -> Means:
     """Return the means of the features over the rows fitted on, by the name of their vector."""
-    return {PLANE_FEATURES: encoding.plane_equations.means.tolist()}
+    [[means]] = rows.select(Summarizer.mean(rows[FEATURES])).collect()
+    return {FEATURES: means.toArray().tolist()}
 
 
 def write(means: Mapping[str, list[float]], folder: Path) -> None:

@@ -20,7 +20,7 @@ _ARRAY = "xgboost_features"
 
 @dataclass(frozen=True)
 class XGBoost:
-    """What XGBoost is told.
+    """What XGBoost is told; it sees the first ``seen`` features.
 
     Its label should be near 0: it adds its trees' answers up in float32, and the farther the sum is from 0,
     the more is rounded away of each.
@@ -29,6 +29,7 @@ class XGBoost:
     rounds: int
     depth: int
     leaves: int
+    seen: int
     learning_rate: float = 0.1
     min_child_weight: float = 2.0
     subsample: float = 0.8
@@ -51,8 +52,8 @@ class XGBoost:
         estimator = self._estimator(label, weight)
         if validation is not None:
             estimator.setNumEarlyStoppingRounds(patience)
-            estimator.setEvalDataset(_with_array(validation, features)._jdf)
-        model = estimator.train(_with_array(train, features)._jdf)
+            estimator.setEvalDataset(_with_array(validation, features, self.seen)._jdf)
+        model = estimator.train(_with_array(train, features, self.seen)._jdf)
         best = model.nativeBooster().getAttrs().get("best_iteration")
         rounds = int(best.get()) + 1 if best.isDefined() else self.rounds
         return XGBoostFit(model, rounds)
@@ -71,9 +72,9 @@ class XGBoost:
         return estimator
 
 
-def _with_array(df: DataFrame, features: str) -> DataFrame:
+def _with_array(df: DataFrame, features: str, seen: int) -> DataFrame:
     """Give features as an array: in a sparse vector XGBoost takes what is not there for missing."""
-    return df.withColumn(_ARRAY, vector_to_array(F.col(features), "float32"))
+    return df.withColumn(_ARRAY, F.slice(vector_to_array(F.col(features), "float32"), 1, seen))
 
 
 @dataclass(frozen=True)
@@ -94,8 +95,8 @@ class Trees(Protocol):
     def transform(self, df: DataFrame, features: str, to: str) -> DataFrame:
         """Add their answer as the column ``to``."""
 
-    def native(self, folder: str) -> GBTRegressionModel:
-        """Return them as Spark's own model; ``folder`` is for the making of it."""
+    def native(self, folder: str, features: int) -> GBTRegressionModel:
+        """Return them as Spark's own model of so many features; ``folder`` is for the making of it."""
 
     def curve(self) -> LearningCurve:
         """Return how the rounds went."""
@@ -116,7 +117,7 @@ class SparkTrees:
         """Add their answer as the column ``to``."""
         return self.model.setFeaturesCol(features).setPredictionCol(to).transform(df)
 
-    def native(self, folder: str) -> GBTRegressionModel:  # noqa: ARG002  # there is nothing to make
+    def native(self, folder: str, features: int) -> GBTRegressionModel:  # noqa: ARG002  # it is made
         """Return the model."""
         return self.model
 
@@ -139,7 +140,8 @@ class XGBoostFit:
     def transform(self, df: DataFrame, features: str, to: str) -> DataFrame:
         """Add XGBoost's own prediction as the column ``to``."""
         self.model.setPredictionCol(to)
-        predicted = DataFrame(self.model.transform(_with_array(df, features)._jdf), df.sparkSession)
+        seen = int(self.model.nativeBooster().getNumFeature())
+        predicted = DataFrame(self.model.transform(_with_array(df, features, seen)._jdf), df.sparkSession)
         return predicted.withColumn(to, F.col(to).cast("double")).drop(_ARRAY)
 
     def curve(self) -> LearningCurve:
@@ -156,9 +158,6 @@ class XGBoostFit:
         dumps = texts(self.model.nativeBooster().getModelDump("", True, "json"))
         return [parse(dump) for dump in dumps]
 
-    def native(self, folder: str) -> GBTRegressionModel:
+    def native(self, folder: str, features: int) -> GBTRegressionModel:
         """Return Spark's own model of the same trees, by way of ``folder``."""
-        spark = SparkSession.active()
-        return gbt_model(
-            spark, self.trees(), features=int(self.model.nativeBooster().getNumFeature()), folder=folder
-        )
+        return gbt_model(SparkSession.active(), self.trees(), features=features, folder=folder)

@@ -1,67 +1,41 @@
-"""What a tree is told of a label: numbers that a ridge regression has learned of it.
+"""What a label is worth, as a ridge regression has learned it: numbers that all members see.
 
-Of a category with many labels trees get the coefficients: how much dearer a label is, and how much faster it
-loses with age and with miles. So every split is one of a number, which Spark's trees are quick at; one over
-a set of labels is searched in a set of boxed numbers. On real listings the error is that of splits over all
-labels, on generated ones with their 1,400 models it is less.
+Of each category there is a column with the label's coefficient (``level_make``: how much dearer it is), of
+some with how much more a label changes with age or miles (``model_by_age``). So every split of a tree is one
+of a number, which Spark's trees are quick at, and no member has thousands of features.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
-from uuid import uuid4
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pyspark import SparkContext
-from pyspark.ml.common import _py2java
-from pyspark.ml.feature import PCAModel
-from pyspark.ml.linalg import DenseMatrix, Vectors
 
-from spark_apps.jvm import jvm
-from spark_apps.listings.features import CATEGORIES, Labels
+from spark_apps.listings.features import CATEGORIES, NUMBERS
+from spark_apps.training.shrinkage import ridge
 
 if TYPE_CHECKING:
-    from spark_apps.training.planes import NormalEquations
+    from collections.abc import Mapping, Sequence
 
-# The categories of many labels; of the others trees get the one-hot vectors.
-WIDE = ("body_type", "engine_type", "listing_color", "make", "model", "transmission_display", "trim")
-NARROW = tuple(name for name in CATEGORIES if name not in WIDE)
+    from spark_apps.listings.features import Labels
+    from spark_apps.training.shrinkage import NormalEquations
+
+Numbers = np.ndarray[Any, Any]
+
 # Categories whose labels have slopes of their own over a number.
 INTERACTIONS = (("model", "age"), ("model", "mileage"), ("make", "mileage"))
 
+LEVEL_COLUMNS: tuple[str, ...] = tuple(f"level_{category}" for category in CATEGORIES)
+SLOPE_COLUMNS: tuple[str, ...] = tuple(f"{category}_by_{number}" for category, number in INTERACTIONS)
+# A slope times its number, which is what it adds to the logarithm of the price: by column its SQL.
+PRODUCTS: dict[str, str] = {
+    f"{category}_by_{number}_product": f"{category}_by_{number} * number_{number}"
+    for category, number in INTERACTIONS
+}
+
 # How many labels, the most frequent ones, have slopes.
 _SLOPES_AT_MOST = 500
-
-_PRIOR_ROWS = 2.0
-# How much less than other features these are drawn to the mean: they explain so much of a price that a car
-# or two tell what they are worth.
-_FIRMER = {"make": 0.5, "model": 0.1, "trim": 0.25}
-
-
-@dataclass(frozen=True)
-class Embedding:
-    """Columns of numbers by the place of a label in the one-hot vectors, one after another.
-
-    ``weights`` is one-hot places by columns; each column has the numbers of one category's labels.
-    """
-
-    names: tuple[str, ...]
-    weights: np.ndarray[Any, Any]
-
-    def stage(self, one_hots: str, to: str) -> PCAModel:
-        """Return the stage that looks a listing's labels up: what a PCA's model does is a linear map."""
-        context = cast("SparkContext", SparkContext._active_spark_context)
-        places, columns = self.weights.shape
-        matrix = DenseMatrix(places, columns, self.weights.ravel(order="F"))
-        java_model = jvm().org.apache.spark.ml.feature.PCAModel(
-            f"PCA_{uuid4().hex[:12]}",
-            _py2java(context, matrix),
-            _py2java(context, Vectors.dense(np.zeros(len(self.names)))),
-        )
-        model = cast("PCAModel", PCAModel._from_java(java_model))
-        model.set(model.k, len(self.names))
-        return model.setInputCol(one_hots).setOutputCol(to)
 
 
 def one_hot_widths(labels: Labels) -> tuple[int, ...]:
@@ -75,33 +49,52 @@ def slope_widths(labels: Labels) -> tuple[int, ...]:
     return tuple(min(widths[category], _SLOPES_AT_MOST) for category, _ in INTERACTIONS)
 
 
-def priors(labels: Labels, *, numbers: int) -> np.ndarray[Any, Any]:
-    """Return how much each feature is drawn to the mean: of numbers, one-hot vectors and interactions."""
-    widths = dict(zip(CATEGORIES, one_hot_widths(labels), strict=True))
-    of_labels = [np.full(width, _FIRMER.get(category, 1.0)) for category, width in widths.items()]
-    return np.concatenate([np.ones(numbers), *of_labels, np.ones(sum(slope_widths(labels)))])
+@dataclass(frozen=True)
+class Embedding:
+    """A ridge regression of the logarithm of the price, by what it says of numbers and of labels.
+
+    ``numbers`` are the coefficients of the numbers, ``levels`` and ``slopes`` by column what it says of each
+    index of a category. They are numbers that a float32 holds: trees see no others.
+    """
+
+    numbers: Numbers
+    levels: Mapping[str, Numbers]
+    slopes: Mapping[str, Numbers]
+    intercept: float
+
+    def looked_up(self) -> list[str]:
+        """Return the SQL of the columns of levels and slopes; it needs the indices."""
+        levels = zip(LEVEL_COLUMNS, CATEGORIES, strict=True)
+        slopes = zip(SLOPE_COLUMNS, (category for category, _ in INTERACTIONS), strict=True)
+        return [
+            *(_look_up(self.levels[column], category, column) for column, category in levels),
+            *(_look_up(self.slopes[column], category, column) for column, category in slopes),
+        ]
+
+    def coefficients(self, columns: Sequence[str]) -> Numbers:
+        """Return what the regression multiplies each of these columns with."""
+        of = dict(zip((f"number_{name}" for name in NUMBERS), self.numbers, strict=True))
+        of |= dict.fromkeys((*LEVEL_COLUMNS, *PRODUCTS), 1.0)
+        return np.array([of.get(column, 0.0) for column in columns])
 
 
-def embed(labels: Labels, equations: NormalEquations, *, numbers: int) -> Embedding:
-    """Learn the columns by a ridge regression on so many numbers, the one-hot vectors and interactions."""
-    coefficients, _ = equations.ridge(_PRIOR_ROWS)
-    widths = dict(zip(CATEGORIES, one_hot_widths(labels), strict=True))
-    starts = dict(zip(widths, np.cumsum([0, *widths.values()]).tolist(), strict=False))
-    places = sum(widths.values())
+def embed(labels: Labels, equations: NormalEquations) -> Embedding:
+    """Solve ``equations``, whose features are the numbers, the one-hot vectors and the interactions."""
+    widths = (len(NUMBERS), *one_hot_widths(labels), *slope_widths(labels))
+    solved = ridge(equations, widths)
+    numbers, *rest = np.split(solved.coefficients, np.cumsum(widths)[:-1])
+    told = [part.astype(np.float32) for part in rest]
+    return Embedding(
+        numbers=numbers,
+        levels=dict(zip(LEVEL_COLUMNS, told, strict=False)),
+        slopes=dict(zip(SLOPE_COLUMNS, told[len(LEVEL_COLUMNS) :], strict=True)),
+        intercept=solved.intercept,
+    )
 
-    def column(category: str, values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        whole = np.zeros(places)
-        # As trees and XGBoost see it, so that both split alike.
-        whole[starts[category] : starts[category] + len(values)] = values.astype(np.float32)
-        return whole
 
-    def level(category: str) -> np.ndarray[Any, Any]:
-        start = numbers + starts[category]
-        return coefficients[start : start + widths[category]]
-
-    columns = {f"level_{name}": column(name, level(name)) for name in WIDE}
-    start = numbers + places
-    for (category, number), width in zip(INTERACTIONS, slope_widths(labels), strict=True):
-        columns[f"{category}_by_{number}"] = column(category, coefficients[start : start + width])
-        start += width
-    return Embedding(tuple(columns), np.column_stack(list(columns.values())))
+def _look_up(values: Numbers, category: str, to: str) -> str:
+    """Return the SQL that looks a label's number up by its index: 0 where it has none."""
+    # One text, folded to a constant when the query is planned: an array of so many numbers would be parsed,
+    # number for number, with each plan.
+    array = f"CAST(split('{' '.join(map(str, values))}', ' ') AS ARRAY<FLOAT>)"
+    return f"CAST(coalesce(get({array}, CAST(index_{category} AS INT)), 0) AS DOUBLE) AS {to}"

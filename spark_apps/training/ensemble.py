@@ -20,7 +20,7 @@ from spark_apps.training.folds import prepare
 from spark_apps.training.intervals import Intervals, fit_intervals
 from spark_apps.training.members import members
 from spark_apps.training.model import pricing_model
-from spark_apps.training.preparation import raw_stages, tree_feature_names
+from spark_apps.training.preparation import FEATURE_NAMES, raw_stages
 from spark_apps.training.stacking import Stack, honest_stack, member_prices
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Ensemble:
     """What came of a training: the model, the members' fitted stages by name, and how all that was chosen.
 
     ``real`` (rows) and ``prices`` (rows by members) are dollars of rows when they were held out;
-    ``background`` is what listings are explained against, ``tree_features`` names what the trees see.
+    ``background`` is what listings are explained against.
     """
 
     model: PipelineModel
@@ -68,7 +68,6 @@ class Ensemble:
     real: np.ndarray[Any, Any]
     prices: np.ndarray[Any, Any]
     background: Means
-    tree_features: tuple[str, ...]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -86,7 +85,7 @@ class Ensemble:
         for stage in chain.from_iterable(self.stages.values()):
             if isinstance(stage, GBTRegressionModel):
                 shares: list[float] = stage.featureImportances.toArray().tolist()
-                for name, share in zip(self.tree_features, shares, strict=True):
+                for name, share in zip(FEATURE_NAMES, shares, strict=True):
                     by_name[name] = by_name.get(name, 0.0) + share
         return by_name
 
@@ -135,6 +134,5 @@ def fit_ensemble(
         intervals,
         real,
         prices,
-        background(whole.encoding),
-        tree_feature_names(whole.encoding),
+        background(whole.rows),
     )

@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from pyspark.sql import functions as F
 
 from spark_apps.listings.features import (
+    NUMBER_COLUMNS,
     TEXT_COLUMNS,
     Kept,
     cleaned,
@@ -25,15 +26,7 @@ from spark_apps.listings.features import (
 )
 from spark_apps.training.crossvalidation import Fold, Vectors, in_order
 from spark_apps.training.members import LOG_LABEL, STOPPING, PriceRange
-from spark_apps.training.preparation import (
-    INTERACTING,
-    NUMBERS_VECTOR,
-    PLANE_FEATURES,
-    TREE_FEATURES,
-    encode,
-    numbers_stage,
-    vector_stages,
-)
+from spark_apps.training.preparation import FEATURES, encode, vector_stages
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,7 +98,7 @@ def prepare(train: DataFrame, rows: int, settings: TrainingSettings) -> Prepared
 
 
 def _cached_numbers(clean: DataFrame, today: float, partitions: int) -> DataFrame:
-    """Cache what no fold changes: the numbers as a vector, and the categories as text."""
+    """Cache what no fold changes: the numbers, and the categories as text."""
     columns = {
         "row": F.xxhash64("car", "label"),
         LOG_LABEL: F.log("label"),
@@ -113,15 +106,14 @@ def _cached_numbers(clean: DataFrame, today: float, partitions: int) -> DataFram
     }
     rows = clean.withColumns(columns).selectExpr(*_ROW, *feature_columns(today))
     # XGBoost's barrier stage takes no coalesce, and no other partitions than workers.
-    numbers = numbers_stage().transform(rows.repartition(partitions))
-    return _cut(numbers.select(*_ROW, NUMBERS_VECTOR, *INTERACTING, *TEXT_COLUMNS))
+    return _cut(rows.repartition(partitions).select(*_ROW, *NUMBER_COLUMNS, *TEXT_COLUMNS))
 
 
 def _cached_vectors(numbers: DataFrame, encoding: Encoding) -> DataFrame:
     df = numbers
     for stage in vector_stages(encoding):
         df = stage.transform(df)
-    return _cut(df.select(*_ROW, TREE_FEATURES, PLANE_FEATURES))
+    return _cut(df.select(*_ROW, FEATURES))
 
 
 def _cut(df: DataFrame) -> DataFrame:

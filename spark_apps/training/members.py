@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pyspark.ml.feature import SQLTransformer
-from pyspark.ml.regression import GBTRegressor
+from pyspark.ml.regression import GBTRegressor, LinearRegression
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spark_apps.training.boosting import SparkTrees, XGBoost
 from spark_apps.training.planes import plane
-from spark_apps.training.preparation import PLANE_FEATURES, TREE_FEATURES
+from spark_apps.training.preparation import FEATURE_COLUMNS, FEATURES, TREE_FEATURES
 from spark_apps.training.svm import LinearSVR
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ LOG_LABEL = "log_label"
 STOPPING = "stopping"
 
 _RIDGE, _TREES, _RESIDUAL, _WEIGHT = "ridge_part", "trees_part", "residual", "row_weight"
-_PRIOR_ROWS = 2.0
 _USUAL_PRICE = 20_000  # dollars; a row of this price has the weight 1
 
 # The cheapest and the dearest car trained on, dollars.
@@ -87,7 +86,7 @@ class Member(Protocol):
         """The settings to choose from by cross-validation."""
 
     def fit(self, train: DataFrame, encoding: Encoding, params: Params) -> Fit:
-        """Fit on ``train``, which has the feature vectors, ``log_label`` and ``stopping``."""
+        """Fit on ``train``, which has ``features``, ``label``, ``log_label`` and ``stopping``."""
 
 
 @dataclass(frozen=True)
@@ -115,14 +114,22 @@ class StageFit:
 
 @dataclass(frozen=True)
 class LinearRegressionMember:
-    """Ridge regression, solved in one pass."""
+    """Linear regression, solved in one pass."""
 
     name: str = "linear_regression"
-    grid: tuple[Params, ...] = ({"prior_rows": 2.0}, {"prior_rows": 0.4}, {"prior_rows": 10.0})
+    grid: tuple[Params, ...] = ({"l2": 1e-4}, {"l2": 1e-3}, {"l2": 1e-2})
 
     def fit(self, train: DataFrame, encoding: Encoding, params: Params) -> Fit:  # noqa: ARG002
-        """Fit with ``prior_rows``: as if by so many rows more a category is drawn to the mean."""
-        return StageFit(_ridge(encoding, params["prior_rows"], log_column(self.name)))
+        """Fit with the penalty ``l2``, of features on one scale."""
+        estimator = LinearRegression(
+            featuresCol=FEATURES,
+            labelCol=LOG_LABEL,
+            weightCol=_WEIGHT,
+            predictionCol=log_column(self.name),
+            solver="normal",
+            regParam=params["l2"],
+        )
+        return StageFit(estimator.fit(train.withColumn(_WEIGHT, row_weight())))
 
 
 @dataclass(frozen=True)
@@ -139,7 +146,7 @@ class LinearSVMMember:
     def fit(self, train: DataFrame, encoding: Encoding, params: Params) -> Fit:  # noqa: ARG002
         """Fit ``epsilon`` (in deviations of the label) and ``l2``."""
         estimator = LinearSVR(
-            featuresCol=PLANE_FEATURES,
+            featuresCol=FEATURES,
             labelCol=LOG_LABEL,
             predictionCol=log_column(self.name),
             epsilon=params["epsilon"],
@@ -158,17 +165,17 @@ class BoostingFit:
 
     def transform(self, df: DataFrame) -> DataFrame:
         """Add the member's log column, by the trees' own library."""
-        said = self.trees.transform(self.ridge.transform(df), TREE_FEATURES, _TREES)
+        said = self.trees.transform(self.ridge.transform(df), FEATURES, _TREES)
         return said.withColumn(log_column(self.name), F.col(_RIDGE) + F.col(_TREES)).drop(_RIDGE, _TREES)
 
     def stages(self, scratch: str) -> list[Transformer]:
         """Return the same as stages of Spark's own."""
-        trees = self.trees.native(f"{scratch}/{self.name}")
+        trees = self.trees.native(f"{scratch}/{self.name}", len(FEATURE_COLUMNS))
         both = SQLTransformer(
             statement=f"SELECT * EXCEPT ({_RIDGE}, {_TREES}), {_RIDGE} + {_TREES} AS {log_column(self.name)} "  # noqa: S608
             "FROM __THIS__"
         )
-        return [self.ridge, trees.setFeaturesCol(TREE_FEATURES).setPredictionCol(_TREES), both]
+        return [self.ridge, trees.setFeaturesCol(FEATURES).setPredictionCol(_TREES), both]
 
     def chosen(self) -> Params:
         """Return how many rounds were best."""
@@ -180,9 +187,11 @@ class BoostingFit:
         return {"train": curve.train, "stopping": curve.validation} if curve.train else {}
 
 
-def _ridge(encoding: Encoding, prior_rows: float, to: str) -> LinearRegressionModel:
-    """Return the ridge regression of the logarithm of the price on the plane's features."""
-    return plane(*encoding.plane_equations.ridge(prior_rows), features=PLANE_FEATURES, to=to)
+def _ridge(encoding: Encoding) -> LinearRegressionModel:
+    """Return the ridge regression that the levels and slopes of labels were learned by."""
+    embedding = encoding.embedding
+    coefficients = embedding.coefficients(FEATURE_COLUMNS)
+    return plane(coefficients, embedding.intercept, features=FEATURES, to=_RIDGE)
 
 
 def row_weight() -> Column:
@@ -222,10 +231,10 @@ class XGBoostMember:
     def fit(self, train: DataFrame, encoding: Encoding, params: Params) -> Fit:
         """Fit ``leaves`` a tree, ``learning_rate`` and ``l2``, for ``rounds`` or until stopped early."""
         settings = self.settings(params)
-        ridge = _ridge(encoding, _PRIOR_ROWS, _RIDGE)
+        ridge = _ridge(encoding)
         rows, stopping = _with_residual(train, ridge), F.col(STOPPING)
         parts = (rows, None) if "rounds" in params else (rows.where(~stopping), rows.where(stopping))
-        trees = settings.fit(*parts, label=_RESIDUAL, weight=_WEIGHT, features=TREE_FEATURES)
+        trees = settings.fit(*parts, label=_RESIDUAL, weight=_WEIGHT, features=FEATURES)
         return BoostingFit(self.name, ridge, trees)
 
     def settings(self, params: Params) -> XGBoost:
@@ -239,6 +248,7 @@ class XGBoostMember:
             rounds=min(int(params.get("rounds", most)), most),
             depth=12,
             leaves=leaves,
+            seen=len(TREE_FEATURES),
             learning_rate=params["learning_rate"],
             l2=params["l2"],
             workers=self.workers if "rounds" in params else self.validation_workers,
@@ -260,7 +270,7 @@ class SparkBoostingMember:
     def fit(self, train: DataFrame, encoding: Encoding, params: Params) -> Fit:
         """Fit trees of ``depth`` for ``rounds``."""
         estimator = GBTRegressor(
-            featuresCol=TREE_FEATURES,
+            featuresCol=FEATURES,
             labelCol=_RESIDUAL,
             weightCol=_WEIGHT,
             maxDepth=int(params["depth"]),
@@ -270,7 +280,7 @@ class SparkBoostingMember:
             subsamplingRate=0.8,
             seed=0,
         )
-        ridge = _ridge(encoding, _PRIOR_ROWS, _RIDGE)
+        ridge = _ridge(encoding)
         return BoostingFit(self.name, ridge, SparkTrees(estimator.fit(_with_residual(train, ridge))))
 
 

@@ -1,8 +1,7 @@
-"""Linear models not fitted by Spark: ridge regressions of any penalty by one pass, planes as given."""
+"""Linear models not fitted by Spark: the sums that ridge regressions are solved of, planes as given."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 from uuid import uuid4
 
@@ -17,6 +16,7 @@ from pyspark.mllib.util import MLUtils
 from pyspark.sql import functions as F
 
 from spark_apps.jvm import jvm
+from spark_apps.training.shrinkage import NormalEquations
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,42 +26,7 @@ if TYPE_CHECKING:
 _ONE, _ALL = "one", "features_one_label"
 
 
-@dataclass(frozen=True)
-class NormalEquations:
-    """The sums of which every ridge regression on the same rows and features is solved.
-
-    ``gram`` (features by features), ``moments`` (features) and ``means`` (features) are of features and label
-    less their means; ``label_mean`` is that of the label. ``priors`` (features) says how much more or less
-    than others each is drawn to the mean.
-    """
-
-    gram: np.ndarray[Any, Any]
-    moments: np.ndarray[Any, Any]
-    means: np.ndarray[Any, Any]
-    label_mean: float
-    priors: np.ndarray[Any, Any]
-
-    def first(self, features: int) -> NormalEquations:
-        """Return the equations of the first features alone."""
-        return NormalEquations(
-            self.gram[:features, :features],
-            self.moments[:features],
-            self.means[:features],
-            self.label_mean,
-            self.priors[:features],
-        )
-
-    def ridge(self, prior_rows: float) -> tuple[np.ndarray[Any, Any], float]:
-        """Return coefficients and intercept, drawn to the mean as if by so many rows times ``priors``."""
-        penalised = self.gram.copy()
-        penalised[np.diag_indices_from(penalised)] += prior_rows * self.priors
-        coefficients = np.linalg.solve(penalised, self.moments)
-        return coefficients, self.label_mean - float(coefficients @ self.means)
-
-
-def normal_equations(
-    rows: DataFrame, features: Sequence[str], label: str, priors: np.ndarray[Any, Any]
-) -> NormalEquations:
+def normal_equations(rows: DataFrame, features: Sequence[str], label: str) -> NormalEquations:
     """Sum up, in one pass, over ``features`` (columns of numbers and vectors) and ``label``."""
     assembler = VectorAssembler(inputCols=[*features, _ONE, label], outputCol=_ALL, handleInvalid="keep")
     vectors = assembler.transform(rows.withColumn(_ONE, F.lit(1.0))).select(_ALL)
@@ -74,7 +39,8 @@ def normal_equations(
         moments=labels[:-2] - count * means * label_mean,
         means=means,
         label_mean=label_mean,
-        priors=priors,
+        label_square=float(labels[-1] - count * label_mean**2),
+        rows=float(count),
     )
 
 

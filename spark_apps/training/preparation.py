@@ -1,4 +1,4 @@
-"""The stages before every member: raw text to two vectors, one for trees and one for planes."""
+"""The stages before every member: raw text to one vector of features."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ from spark_apps.listings.features import (
     CATEGORIES,
     INDEX_COLUMNS,
     NUMBER_COLUMNS,
-    NUMBERS,
     RANK_COLUMNS,
     TEXT_COLUMNS,
     Labels,
@@ -30,131 +29,98 @@ from spark_apps.listings.features import (
 )
 from spark_apps.training.embedding import (
     INTERACTIONS,
-    NARROW,
+    LEVEL_COLUMNS,
+    PRODUCTS,
+    SLOPE_COLUMNS,
     Embedding,
     embed,
-    one_hot_widths,
-    priors,
     slope_widths,
 )
-from spark_apps.training.planes import NormalEquations, normal_equations
+from spark_apps.training.planes import normal_equations
 
 if TYPE_CHECKING:
     from pyspark.ml import Transformer
     from pyspark.sql import DataFrame
 
-TREE_FEATURES = "tree_features"
-PLANE_FEATURES = "plane_features"
+FEATURES = "features"
 
-NUMBERS_VECTOR = "numbers"
-ONE_HOTS = "one_hots"
-EMBEDDED = "embedded"
-_TREE_VALUES = "tree_values"
+_VALUES = "feature_values"
+_ONE_HOTS = "one_hots"
 _ONE_HOT_COLUMNS = tuple(f"one_hot_{name}" for name in CATEGORIES)
 
-# The numbers that interact with categories in what the embedding is learned from.
-INTERACTING = tuple(sorted({f"number_{number}" for _, number in INTERACTIONS}))
+# On the scale of the other features, and in float32, as trees see them.
+_LOG_RANKS = {f"log_{rank}": f"CAST(CAST(ln(1 + {rank}) AS FLOAT) AS DOUBLE)" for rank in RANK_COLUMNS}
+
+#: What trees see, in the order of the vector. A product says nothing to them that its factors do not.
+TREE_FEATURES: tuple[str, ...] = (*NUMBER_COLUMNS, *_LOG_RANKS, *LEVEL_COLUMNS, *SLOPE_COLUMNS)
+#: The columns that are put together to :data:`FEATURES`, and what people call them.
+FEATURE_COLUMNS: tuple[str, ...] = (*TREE_FEATURES, *PRODUCTS)
+FEATURE_NAMES: tuple[str, ...] = tuple(column.removeprefix("number_") for column in FEATURE_COLUMNS)
 
 # What the stages add, and the saved model drops again.
 PREPARED_COLUMNS: tuple[str, ...] = (
-    *NUMBER_COLUMNS,
     *TEXT_COLUMNS,
     *INDEX_COLUMNS,
     *RANK_COLUMNS,
-    *_ONE_HOT_COLUMNS,
-    NUMBERS_VECTOR,
-    ONE_HOTS,
-    EMBEDDED,
-    _TREE_VALUES,
-    TREE_FEATURES,
-    PLANE_FEATURES,
+    *FEATURE_COLUMNS,
+    _VALUES,
+    FEATURES,
 )
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """What is fitted before any member, on the rows that it is fitted on too.
-
-    ``equations`` are those of the plane's features and, after them, of the interactions, for the logarithm.
-    """
+    """What is fitted before any member, on the rows that it is fitted on too."""
 
     labels: Labels
     embedding: Embedding
-    equations: NormalEquations
-
-    @property
-    def plane_equations(self) -> NormalEquations:
-        """The equations of ``plane_features`` alone."""
-        return self.equations.first(plane_size(self.labels))
-
-
-def plane_size(labels: Labels) -> int:
-    """Return how many numbers ``plane_features`` has."""
-    return len(NUMBERS) + sum(one_hot_widths(labels))
-
-
-def tree_feature_names(encoding: Encoding) -> tuple[str, ...]:
-    """Return the names of the tree features, in order; the places of a one-hot vector share one."""
-    widths = dict(zip(CATEGORIES, one_hot_widths(encoding.labels), strict=True))
-    narrow = (name for name in NARROW for _ in range(widths[name]))
-    return (*NUMBERS, *RANK_COLUMNS, *encoding.embedding.names, *narrow)
 
 
 def encode(rows: DataFrame, labels: Labels, label: str) -> Encoding:
-    """Fit what is fitted of the vectors.
+    """Fit what is fitted of the vector.
 
-    Needs: ``numbers``, the interacting numbers, the texts, and ``label`` (the logarithm of the price).
+    Needs: the numbers, the texts, and ``label`` (the logarithm of the price).
     """
-    stages = [*plane_stages(labels), *interaction_stages(labels)]
-    features = (NUMBERS_VECTOR, ONE_HOTS, *(f"{category}_by_{number}" for category, number in INTERACTIONS))
-    equations = normal_equations(
-        PipelineModel(stages).transform(rows), features, label, priors(labels, numbers=len(NUMBERS))
-    )
-    return Encoding(labels, embed(labels, equations, numbers=len(NUMBERS)), equations)
-
-
-def numbers_stage() -> Transformer:
-    """Return the stage that puts the numbers into one vector, ``numbers``."""
-    return _assembler(NUMBER_COLUMNS, NUMBERS_VECTOR)
-
-
-def plane_stages(labels: Labels) -> list[Transformer]:
-    """Return the stages from ``numbers`` and the texts to the vector of planes."""
-    return [
+    stages = [
         labels.indexer(),
         _one_hot_encoder(labels),
-        _assembler(_ONE_HOT_COLUMNS, ONE_HOTS),
-        _assembler((NUMBERS_VECTOR, ONE_HOTS), PLANE_FEATURES),
+        _assembler(_ONE_HOT_COLUMNS, _ONE_HOTS),
+        *_interaction_stages(labels),
+    ]
+    features = (*NUMBER_COLUMNS, _ONE_HOTS, *SLOPE_COLUMNS)
+    equations = normal_equations(PipelineModel(stages).transform(rows), features, label)
+    return Encoding(labels, embed(labels, equations))
+
+
+def vector_stages(encoding: Encoding) -> list[Transformer]:
+    """Return the stages from the numbers and the texts to the vector."""
+    added = ", ".join(f"{sql} AS {column}" for column, sql in (_LOG_RANKS | PRODUCTS).items())
+    looked_up = ", ".join(encoding.embedding.looked_up())
+    return [
+        encoding.labels.indexer(),
+        SQLTransformer(statement=f"SELECT *, {added} FROM (SELECT *, {looked_up} FROM __THIS__)"),  # noqa: S608
+        _assembler(FEATURE_COLUMNS, _VALUES),
+        _dense(_VALUES, FEATURES, len(FEATURE_COLUMNS)),
     ]
 
 
-def interaction_stages(labels: Labels) -> list[Transformer]:
-    """Return the stages that add what the embedding is learned from, and no model keeps."""
+def raw_stages(today: float, encoding: Encoding) -> list[Transformer]:
+    """Return the stages from raw text to the vector; they add :data:`PREPARED_COLUMNS`."""
+    return [SQLTransformer(statement=statement(today)), *vector_stages(encoding)]
+
+
+def _interaction_stages(labels: Labels) -> list[Transformer]:
+    """Return the stages that add each interaction, under the name of its slopes."""
     stages: list[Transformer] = []
-    for (category, number), width in zip(INTERACTIONS, slope_widths(labels), strict=True):
-        name = f"{category}_by_{number}"
+    for (category, number), name, width in zip(
+        INTERACTIONS, SLOPE_COLUMNS, slope_widths(labels), strict=True
+    ):
         frequent = f"frequent_{name}"
         stages += [
             VectorSlicer(inputCol=f"one_hot_{category}", outputCol=frequent, indices=list(range(width))),
             Interaction(inputCols=[frequent, f"number_{number}"], outputCol=name),
         ]
     return stages
-
-
-def vector_stages(encoding: Encoding) -> list[Transformer]:
-    """Return the stages from ``numbers`` and the texts to the two vectors."""
-    narrow = (f"one_hot_{name}" for name in NARROW)
-    return [
-        *plane_stages(encoding.labels),
-        encoding.embedding.stage(ONE_HOTS, EMBEDDED),
-        _assembler((NUMBERS_VECTOR, *RANK_COLUMNS, EMBEDDED, *narrow), _TREE_VALUES),
-        _dense(_TREE_VALUES, TREE_FEATURES, len(tree_feature_names(encoding))),
-    ]
-
-
-def raw_stages(today: float, encoding: Encoding) -> list[Transformer]:
-    """Return the stages from raw text to the two vectors; they add :data:`PREPARED_COLUMNS`."""
-    return [SQLTransformer(statement=statement(today)), numbers_stage(), *vector_stages(encoding)]
 
 
 def _one_hot_encoder(labels: Labels) -> OneHotEncoderModel:

@@ -31,7 +31,7 @@ from spark_apps.training.folds import prepare
 from spark_apps.training.intervals import Intervals
 from spark_apps.training.members import SparkBoostingMember, XGBoostMember, log_column, members
 from spark_apps.training.model import pricing_model
-from spark_apps.training.preparation import TREE_FEATURES, raw_stages
+from spark_apps.training.preparation import FEATURES, TREE_FEATURES, raw_stages
 from spark_apps.training.settings import TrainingSettings
 from spark_apps.training.stacking import Stack
 from spark_apps.training.trees import node_table
@@ -96,7 +96,7 @@ def fitted(rows: DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Fitted:
         Intervals((), (-0.2,), (0.25,)),
         prepared.within,
     )
-    save(model, background.background(whole.encoding), folder / "sparkml")
+    save(model, background.background(whole.rows), folder / "sparkml")
     return Fitted(model, len(before) + sum(map(len, by_member.values())), folder / "sparkml")
 
 
@@ -183,8 +183,8 @@ def test_trees_are_explained_as_xgboost_explains_them(spark: SparkSession, rows:
         .trees
     )
     assert isinstance(fit, XGBoostFit)
-    held_out = fold.held_out.select(TREE_FEATURES).limit(200).collect()
-    asked = np.array([row[0].toArray() for row in held_out])
+    held_out = fold.held_out.select(FEATURES).limit(200).collect()
+    asked = np.array([row[0].toArray()[: len(TREE_FEATURES)] for row in held_out])
 
     theirs = xgboost_contributions(fit, asked)
     trees = fit.trees()
@@ -213,7 +213,7 @@ def test_spark_s_own_boosting_adds_up_too_whose_trees_have_weights(
     fold = prepare(rows, rows.count(), SMALL).folds[0]
     fit = SparkBoostingMember().fit(fold.train, fold.encoding, {"depth": 4, "rounds": 5})
     model, folder = PipelineModel(fit.stages((tmp_path / "scratch").as_uri())), tmp_path / "model"
-    save(model, background.background(fold.encoding), folder)
+    save(model, background.background(fold.train), folder)
 
     found = parts.read(stages(folder), background.read(folder) or {}).members["gradient_boosting"]
 

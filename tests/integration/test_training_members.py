@@ -15,7 +15,6 @@ from sklearn import svm
 from control_plane.simulator.generator import generate
 from spark_apps.listings.features import (
     NUMBERS,
-    TEXT_COLUMNS,
     Kept,
     cleaned,
     feature_columns,
@@ -24,21 +23,18 @@ from spark_apps.listings.features import (
     label_counts,
 )
 from spark_apps.training.crossvalidation import cross_validate
-from spark_apps.training.embedding import embed
+from spark_apps.training.embedding import embed, one_hot_widths, slope_widths
 from spark_apps.training.folds import prepare
 from spark_apps.training.members import LOG_LABEL, STOPPING, XGBoostMember, log_column, members, price_sql
-from spark_apps.training.planes import NormalEquations
 from spark_apps.training.preparation import (
-    INTERACTING,
-    PLANE_FEATURES,
-    TREE_FEATURES,
+    FEATURES,
     Encoding,
     encode,
-    numbers_stage,
     raw_stages,
     vector_stages,
 )
 from spark_apps.training.settings import TrainingSettings
+from spark_apps.training.shrinkage import NormalEquations
 from spark_apps.training.svm import LinearSVR
 
 if TYPE_CHECKING:
@@ -76,7 +72,6 @@ class TestServedBoosting:
     ) -> None:
         listings = usable(100_500, 21).limit(100_000)
         rows = cleaned(listings).selectExpr("label", "xxhash64(car) AS key", *feature_columns(2020.7))
-        rows = numbers_stage().transform(rows).select("label", "key", "numbers", *INTERACTING, *TEXT_COLUMNS)
         few = rows.where("key % 20 = 0").withColumn("part", F.lit(0))
         kept = kept_labels(categories=Kept(3, 200), models=Kept(1, 200), variants=Kept(2, 20_000))
         counts = {(column, text): n for (_, column, text), n in label_counts(few, "part", kept).items()}
@@ -85,7 +80,7 @@ class TestServedBoosting:
         encoding = encode(rows.where("key % 20 = 0"), labels, LOG_LABEL)
         for stage in vector_stages(encoding):
             rows = stage.transform(rows)
-        needed = ("label", LOG_LABEL, STOPPING, "key", TREE_FEATURES, PLANE_FEATURES)
+        needed = ("label", LOG_LABEL, STOPPING, "key", FEATURES)
         rows = rows.select(*needed).repartition(1).localCheckpoint()
 
         settings = TrainingSettings()
@@ -119,13 +114,14 @@ def test_trees_get_a_dense_vector_of_a_listing_with_little_in_it(spark: SparkSes
     asked = spark.createDataFrame([("Honda", "Civic")], "make_name string, model_name string")
     rule = Kept(1, 1)
     labels = fit_labels({}, kept_labels(categories=rule, models=rule, variants=rule))
-    equations = NormalEquations(np.zeros((500, 500)), np.zeros(500), np.zeros(500), 0.0, np.ones(500))
-    encoding = Encoding(labels, embed(labels, equations, numbers=len(NUMBERS)), equations)
+    none = np.zeros(len(NUMBERS) + sum(one_hot_widths(labels)) + sum(slope_widths(labels)))
+    embedding = embed(labels, NormalEquations(np.diag(none), none, none, 0.0, 0.0, 0.0))
+    encoding = Encoding(labels, embedding)
     row = PipelineModel(raw_stages(2020.7, encoding)).transform(with_raw_columns(asked)).first()
 
-    assert isinstance(row[TREE_FEATURES], DenseVector)
-    assert isinstance(row["tree_values"], SparseVector), "else the test says nothing"
-    assert row[TREE_FEATURES].toArray().tolist() == row["tree_values"].toArray().tolist()
+    assert isinstance(row[FEATURES], DenseVector)
+    assert isinstance(row["feature_values"], SparseVector), "else the test says nothing"
+    assert row[FEATURES].toArray().tolist() == row["feature_values"].toArray().tolist()
 
 
 @pytest.mark.timeout(300)

@@ -17,7 +17,7 @@ from control_plane.settings import Servers, load
 from spark_apps.session import end_session, spark_session
 from spark_apps.training.folds import prepare
 from spark_apps.training.members import LOG_LABEL, STOPPING, XGBoostMember, members, row_weight
-from spark_apps.training.preparation import TREE_FEATURES
+from spark_apps.training.preparation import FEATURES, TREE_FEATURES
 from spark_apps.training.rows import TRAIN as TRAIN_PART
 from spark_apps.training.rows import judged_batch, training_rows
 from spark_apps.training.settings import TrainingSettings
@@ -63,7 +63,7 @@ def _columns(rows: DataFrame) -> DataFrame:
         F.col(LOG_LABEL).alias("log_price"),
         row_weight().alias("weight"),
         F.col(STOPPING).alias("stopping"),
-        vector_to_array(F.col(TREE_FEATURES), "float32").alias("features"),
+        F.slice(vector_to_array(F.col(FEATURES), "float32"), 1, len(TREE_FEATURES)).alias("features"),
     )
 
 

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import re
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from spark_apps.explaining.attributes import Lineage, attribute, origins
@@ -72,49 +69,25 @@ def test_the_numbers_of_a_vector_are_traced_through_its_stages(tmp_path) -> None
         return Stage(kind, params, {}, tmp_path)
 
     sql = (
-        "SELECT * EXCEPT (clean_x), ln(clean_mileage) AS number_log_mileage, clean_x AS category_make FROM "
+        "SELECT * EXCEPT (clean_x), ln(clean_mileage) AS number_log_mileage, year AS number_age, "
+        "concat(clean_x, model_name) AS category_model FROM "
         "(SELECT *, mileage AS clean_mileage, lower(make_name) AS clean_x FROM __THIS__)"
     )
+    looked_up = (
+        "SELECT *, model_by_age * number_age AS model_by_age_product FROM (SELECT *, "
+        "CAST(coalesce(get(CAST(split('0.5 year', ' ') AS ARRAY<FLOAT>), CAST(index_model AS INT)), 0) AS "
+        "DOUBLE) AS level_model, get(split('1', ' '), index_model) AS model_by_age FROM __THIS__)"
+    )
+    features = ["number_log_mileage", "level_model", "model_by_age", "model_by_age_product", "number_age"]
     lineage = Lineage.of(
         [
             stage("SQLTransformer", statement=sql),
-            stage("VectorAssembler", inputCols=["number_log_mileage"], outputCol="numbers"),
-            stage("StringIndexerModel", inputCols=["category_make"], outputCols=["index_make"]),
-            stage("OneHotEncoderModel", inputCols=["index_make"], outputCols=["one_hot_make"]),
-            stage("VectorAssembler", inputCols=["numbers", "one_hot_make"], outputCol="plane_features"),
+            stage("StringIndexerModel", inputCols=["category_model"], outputCols=["index_model"]),
+            stage("SQLTransformer", statement=looked_up),
+            stage("VectorAssembler", inputCols=features, outputCol="values"),
+            stage("StandardScalerModel", inputCol="values", outputCol="features"),
         ]
     )
 
-    assert lineage.attributes("plane_features", {"one_hot_make": 3}) == ["mileage", *["make_name"] * 3]
-    assert lineage.columns()["make_name"] == ("make_name",)
-
-
-@pytest.mark.parametrize("transposed", [False, True])
-def test_a_number_that_is_looked_up_by_a_label_is_of_the_labels_category(tmp_path, transposed) -> None:
-    def stage(kind: str, **params) -> Stage:
-        return Stage(kind, params, {}, tmp_path)
-
-    # Two labels of a make, then three of a fuel; two numbers of the fuel and one of the make.
-    weights = np.array([[0, 0, 0.5], [0, 0, 0], [0, 8, 0], [-0.2, 0, 0], [0, 8, 0]])
-    matrix = {
-        "numRows": 5,
-        "numCols": 3,
-        "values": weights.ravel("C" if transposed else "F").tolist(),
-        "isTransposed": transposed,
-    }
-    (tmp_path / "data").mkdir()
-    pq.write_table(pa.Table.from_pylist([{"pc": matrix}]), tmp_path / "data" / "part-0.parquet")
-    sql = "SELECT *, make_name AS category_make, fuel_type AS category_fuel FROM (SELECT * FROM __THIS__)"
-    one_hots = ["one_hot_make", "one_hot_fuel"]
-    lineage = Lineage.of(
-        [
-            stage("SQLTransformer", statement=sql),
-            stage("OneHotEncoderModel", inputCols=["category_make", "category_fuel"], outputCols=one_hots),
-            stage("VectorAssembler", inputCols=one_hots, outputCol="one_hots"),
-            stage("PCAModel", inputCol="one_hots", outputCol="embedded"),
-        ]
-    )
-
-    found = lineage.attributes("embedded", {"one_hot_make": 2, "one_hot_fuel": 3})
-
-    assert found == ["fuel_type", "fuel_type", "make_name"]
+    assert lineage.attributes("features") == ["mileage", *["model_name"] * 3, "year"]
+    assert lineage.columns()["model_name"] == ("make_name", "model_name")

@@ -2,124 +2,75 @@ import numpy as np
 import pytest
 
 from spark_apps.listings.features import CATEGORIES, NUMBERS, Kept, Labels, fit_labels, kept_labels
-from spark_apps.training.embedding import (
-    NARROW,
-    WIDE,
-    Embedding,
-    embed,
-    one_hot_widths,
-    priors,
-    slope_widths,
-)
-from spark_apps.training.planes import NormalEquations
-from spark_apps.training.preparation import Encoding, plane_size, tree_feature_names
+from spark_apps.training.embedding import Embedding, embed, one_hot_widths, slope_widths
+from spark_apps.training.preparation import FEATURE_COLUMNS, TREE_FEATURES
+from spark_apps.training.shrinkage import NormalEquations
 
 MODELS, FUELS = 11, 2
-ROWS = 1e9  # so many that the ridge draws nothing to the mean
+ROWS = 1e9  # so many that next to nothing is drawn to the mean
 
 
-@pytest.fixture(scope="module")
-def labels() -> Labels:
-    counts = {("category_model", f"m{n:02}"): 9 for n in range(MODELS)} | {
+def labels_of(models: int) -> Labels:
+    counts = {("category_model", f"m{n:04}"): 9 for n in range(models)} | {
         ("category_fuel_type", f"f{n}"): 9 for n in range(FUELS)
     }
-    rule = Kept(1, 99)
+    rule = Kept(1, 9_999)
     return fit_labels(counts, kept_labels(categories=rule, models=rule, variants=rule))
 
 
 @pytest.fixture(scope="module")
-def encoding(labels: Labels) -> Encoding:
-    """Every feature says something else, and each coefficient is its number."""
-    features = plane_size(labels) + sum(slope_widths(labels))
-    numbered = np.arange(features, dtype=float)
-    none = np.zeros(features)
-    equations = NormalEquations(np.eye(features) * ROWS, numbered * ROWS, none, 0.0, none)
-    return Encoding(labels, embed(labels, equations, numbers=len(NUMBERS)), equations)
+def labels() -> Labels:
+    return labels_of(MODELS)
 
 
-def places(labels: Labels, category: str) -> slice:
-    widths = dict(zip(CATEGORIES, one_hot_widths(labels), strict=True))
-    start = sum(widths[name] for name in list(CATEGORIES)[: list(CATEGORIES).index(category)])
-    return slice(start, start + widths[category])
+@pytest.fixture(scope="module")
+def embedding(labels: Labels) -> Embedding:
+    """Every feature says something else: its number."""
+    features = len(NUMBERS) + sum(one_hot_widths(labels)) + sum(slope_widths(labels))
+    said = np.arange(1.0, features + 1)
+    square = float(said @ said) * ROWS
+    return embed(labels, NormalEquations(np.eye(features) * ROWS, said * ROWS, said * 0, 3.0, square, ROWS))
 
 
-def column(embedding: Embedding, name: str) -> np.ndarray:
-    return embedding.weights[:, embedding.names.index(name)]
+def test_levels_are_what_the_ridge_says_of_each_index(labels: Labels, embedding: Embedding) -> None:
+    start = len(NUMBERS)
+    for category, width in zip(CATEGORIES, one_hot_widths(labels), strict=True):
+        expected = np.arange(start + 1, start + width + 1)
+        assert embedding.levels[f"level_{category}"] == pytest.approx(expected, rel=1e-3)
+        start += width
 
 
-def test_a_label_of_a_wide_category_is_told_by_its_own_coefficient(
-    labels: Labels, encoding: Encoding
-) -> None:
-    for name in WIDE:
-        here = places(labels, name)
-        expected = np.zeros(len(encoding.embedding.weights))
-        expected[here] = np.arange(len(NUMBERS) + here.start, len(NUMBERS) + here.stop)
-        assert column(encoding.embedding, f"level_{name}") == pytest.approx(expected, rel=1e-6)
+def test_slopes_are_those_of_their_interaction(labels: Labels, embedding: Embedding) -> None:
+    start = len(NUMBERS) + sum(one_hot_widths(labels))
+    for name, width in zip(
+        ("model_by_age", "model_by_mileage", "make_by_mileage"), slope_widths(labels), strict=True
+    ):
+        expected = np.arange(start + 1, start + width + 1)
+        assert embedding.slopes[name] == pytest.approx(expected, rel=1e-3)
+        start += width
 
 
-def test_slopes_are_those_of_their_interaction(labels: Labels, encoding: Encoding) -> None:
-    here = places(labels, "model")
-    first = plane_size(labels)
-    width = here.stop - here.start
-
-    by_age = column(encoding.embedding, "model_by_age")
-    by_mileage = column(encoding.embedding, "model_by_mileage")
-
-    assert by_age[here] == pytest.approx(np.arange(first, first + width), rel=1e-6)
-    assert by_mileage[here] == pytest.approx(np.arange(first + width, first + 2 * width), rel=1e-6)
-    assert not by_age[: here.start].any()
-    assert not by_age[here.stop :].any()
+def test_trees_see_them_as_they_are_added_up(embedding: Embedding) -> None:
+    for values in (*embedding.levels.values(), *embedding.slopes.values()):
+        assert values.dtype == np.float32
 
 
-def test_what_tells_most_of_a_price_is_drawn_less_to_the_mean(labels: Labels) -> None:
-    found = priors(labels, numbers=len(NUMBERS))
-    for name, share in (("model", 0.1), ("make", 0.5), ("trim", 0.25), ("fuel_type", 1.0)):
-        here = places(labels, name)
-        assert set(found[len(NUMBERS) + here.start : len(NUMBERS) + here.stop]) == {share}
-    assert set(found[: len(NUMBERS)]) == set(found[plane_size(labels) :]) == {1.0}
-    assert len(found) == plane_size(labels) + sum(slope_widths(labels))
+def test_only_frequent_labels_have_slopes() -> None:
+    assert max(slope_widths(labels_of(900))) == 500
 
 
-def test_each_place_of_a_narrow_category_is_a_feature_and_shares_its_name(encoding: Encoding) -> None:
-    names = tree_feature_names(encoding)
+def test_the_ridge_is_a_plane_of_the_features(embedding: Embedding) -> None:
+    found = dict(zip(FEATURE_COLUMNS, embedding.coefficients(FEATURE_COLUMNS), strict=True))
 
-    assert names.count("mileage") == names.count("level_make") == names.count("model_by_age") == 1
-    assert names.count("fuel_type") == FUELS + 2, "an index for what was not seen, and one that none has"
-    assert set(NARROW) <= set(names)
-    assert not set(WIDE) & set(names)
-
-
-def test_weights_are_numbers_that_float32_has(encoding: Encoding) -> None:
-    weights = encoding.embedding.weights
-    assert (weights.astype(np.float32) == weights).all()
+    assert [found[f"number_{name}"] for name in NUMBERS] == pytest.approx(embedding.numbers.tolist())
+    assert found["level_make"] == found["model_by_age_product"] == 1
+    assert found["model_by_age"] == found["log_rank_variant"] == 0
 
 
-def test_a_ridge_is_least_squares_with_so_many_rows_more_at_the_mean() -> None:
-    rng = np.random.default_rng(3)
-    features, label = rng.normal(5, 2, (50, 3)), rng.normal(1, 1, 50)
-    centred = features - features.mean(axis=0)
-    equations = NormalEquations(
-        centred.T @ centred,
-        centred.T @ (label - label.mean()),
-        features.mean(axis=0),
-        float(label.mean()),
-        np.array([1.0, 0.25, 4.0]),
-    )
-
-    coefficients, intercept = equations.ridge(4.0)
-
-    more = np.vstack([centred, np.diag([2.0, 1.0, 4.0])])  # their squares: 4 times 1, 0.25 and 4
-    expected, *_ = np.linalg.lstsq(more, np.concatenate([label - label.mean(), np.zeros(3)]), rcond=None)
-    assert coefficients == pytest.approx(expected)
-    assert intercept == pytest.approx(label.mean() - expected @ features.mean(axis=0))
-    assert equations.first(2).ridge(4.0)[0] == pytest.approx(
-        np.linalg.solve(equations.gram[:2, :2] + np.diag([4.0, 1.0]), equations.moments[:2])
-    )
-
-
-def test_only_so_many_labels_have_slopes_of_their_own() -> None:
-    rule = Kept(1, 2_000)
-    counts = {("category_model", f"m{n}"): 9 for n in range(900)}
-    labels = fit_labels(counts, kept_labels(categories=rule, models=rule, variants=rule))
-
-    assert slope_widths(labels) == (500, 500, 2), "of models at most 500; of makes the one for all and none's"
+def test_trees_see_all_but_the_products() -> None:
+    assert FEATURE_COLUMNS[: len(TREE_FEATURES)] == TREE_FEATURES
+    assert {column.removesuffix("_product") for column in FEATURE_COLUMNS[len(TREE_FEATURES) :]} == {
+        "model_by_age",
+        "model_by_mileage",
+        "make_by_mileage",
+    }
