@@ -8,9 +8,6 @@ regular expression nor its own argument twice: this runs for every request.
 
 from __future__ import annotations
 
-from pyspark.sql import Column
-from pyspark.sql import functions as F
-
 MISSING = "('', '--', 'None')"
 
 
@@ -89,6 +86,9 @@ CLEAN: dict[str, str] = {
 # The cleaned columns that are numbers, in their own units, rather than flags or texts.
 NUMBERS: tuple[str, ...] = tuple(name for name in CLEAN if name not in {*FLAGS, *_CATEGORIES, "option_list"})
 
+#: The column with what :func:`unreadable` says.
+UNREADABLE = "unreadable"
+
 # The raw columns that anything is read from; ids, addresses, savings_amount and free text are not.
 USED_COLUMNS: tuple[str, ...] = tuple(sorted({raw for raw, _ in _READ.values()} | set(_CATEGORIES)))
 
@@ -98,14 +98,15 @@ def clean_columns(names: tuple[str, ...] | None = None) -> list[str]:
     return [f"{CLEAN[name]} AS clean_{name}" for name in (names if names is not None else CLEAN)]
 
 
-def unreadable(ignore: tuple[str, ...] = ("price",)) -> Column:
-    """Return the raw columns whose value was there and could not be read, as "a, b", in a fixed order.
+def unreadable() -> str:
+    """Return SQL for the raw columns whose value was there and could not be read, as "a, b".
 
-    Needs: the raw columns as text. A price is not looked at unless told: a request needs none.
+    Needs: the raw columns as text, and what :func:`clean_columns` makes of them. A price is not looked at: a
+    request needs none.
     """
     names = [
-        f"CASE WHEN trim({raw}) NOT IN {MISSING} AND ({sql}) IS NULL THEN '{raw}' END"
-        for raw, sql in _READ.values()
-        if raw not in ignore
+        f"CASE WHEN clean_{name} IS NULL AND trim({raw}) NOT IN {MISSING} THEN '{raw}' END"
+        for name, (raw, _) in _READ.items()
+        if name != "price"
     ]
-    return F.expr(f"concat_ws(', ', {', '.join(names)})")  # passes over nulls
+    return f"concat_ws(', ', {', '.join(names)})"  # passes over nulls

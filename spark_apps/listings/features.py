@@ -27,7 +27,7 @@ from pyspark.sql import Window
 from pyspark.sql import functions as F
 
 from spark_apps.jvm import SEPARATOR, jvm, string_arrays
-from spark_apps.listings.cleaning import FLAGS, clean_columns
+from spark_apps.listings.cleaning import FLAGS, UNREADABLE, clean_columns, unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -271,14 +271,14 @@ def feature_columns(today: float) -> list[str]:
 
 
 def statement(today: float) -> str:
-    """Return the SELECT of the model's first stage: raw text in; numbers and texts added.
+    """Return the SELECT of the model's first stage: raw text in; numbers, texts and ``unreadable`` added.
 
     It is two nested projections, so that nothing is read twice, and no join, no subquery and no function
     that could throw.
     """
     inner = ", ".join(("*", *clean_columns(CLEAN_NAMES)))
     dropped = ", ".join(f"clean_{name}" for name in CLEAN_NAMES)
-    added = ", ".join(feature_columns(today))
+    added = ", ".join((*feature_columns(today), f"{unreadable()} AS {UNREADABLE}"))
     return f"SELECT * EXCEPT ({dropped}), {added} FROM (SELECT {inner} FROM __THIS__)"  # noqa: S608
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pyspark.sql import functions as F
 
-from spark_apps.listings.cleaning import unreadable
+from spark_apps.listings.cleaning import UNREADABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -37,7 +37,8 @@ def answers(scored: DataFrame, *, epoch: Column, model_version: int) -> DataFram
     """Turn the model's output into records of ``predictions``, each in its request's own partition.
 
     Needs: ``request`` and the raw columns as :func:`spark_apps.serving.requests.requests` gives them, and
-    ``prediction``, ``low``, ``high`` (double, dollars) and ``members`` (struct of doubles) of the model.
+    ``prediction``, ``low``, ``high`` (double, dollars), ``members`` (struct of doubles) and ``unreadable``
+    (text) of the model.
     Gives: ``key``, ``value`` and ``partition`` for Spark's Kafka sink.
     """
     return scored.select(
@@ -52,7 +53,8 @@ def answer(scored: DataFrame, *, epoch: Column, model_version: int) -> Column:
     price = _dollars("prediction")
     members = [_dollars(f"members.{name}").alias(name) for name in _members(scored)]
     reason = F.coalesce("request.rejection", F.when(price.isNull(), F.lit(_NO_PRICE)))
-    unread = unreadable()
+    # A model of an earlier release does not say what it could not read.
+    unread = F.col(UNREADABLE) if UNREADABLE in scored.columns else F.lit("")
     remark = F.when(unread != "", F.concat(F.lit("counted as missing: "), unread))
     predicted = reason.isNull()
     fields = F.struct(

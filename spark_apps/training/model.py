@@ -31,8 +31,9 @@ def pricing_model(
 
     No member's price is beyond what it is to be ``within``.
 
-    Needs: the raw columns as text. Adds: ``prediction``, ``low``, ``high`` (double, dollars) and ``members``
-    (struct of one double a member, dollars); passes every other column through.
+    Needs: the raw columns as text. Adds: ``prediction``, ``low``, ``high`` (double, dollars), ``members``
+    (struct of one double a member, dollars) and ``unreadable`` (the raw columns whose value was there and
+    could not be read, as text); passes every other column through.
     """
     return PipelineModel(
         [

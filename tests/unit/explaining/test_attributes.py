@@ -18,7 +18,7 @@ def by_attribute() -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for made, columns in origins(statement(TODAY)).items():
         kind, _, feature = made.partition("_")
-        if kind != "clean":
+        if kind not in {"clean", "unreadable"}:
             found.setdefault(attribute(feature, columns), set()).add(feature)
     return found
 
