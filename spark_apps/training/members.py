@@ -138,9 +138,9 @@ class LinearSVMMember:
 
     name: str = "linear_svm"
     grid: tuple[Params, ...] = (
-        {"epsilon": 0.3, "l2": 1e-4},
-        {"epsilon": 0.3, "l2": 1e-3},
         {"epsilon": 0.1, "l2": 1e-4},
+        {"epsilon": 0.3, "l2": 1e-4},
+        {"epsilon": 0.03, "l2": 1e-5},
     )
 
     def fit(self, train: DataFrame, encoding: Encoding, params: Params) -> Fit:  # noqa: ARG002
