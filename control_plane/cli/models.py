@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from control_plane.cli.connection import brokers, servers
+from control_plane.cli.connection import brokers
 from control_plane.cli.options import AsJson
 
 AcceptProfile = Annotated[
@@ -72,11 +72,10 @@ def shadow(
 
     if [version is not None, off, compare].count(True) != 1:
         raise typer.BadParameter("name a version, or --off, or --compare")
-    brokers = servers().kafka_bootstrap_servers
     if compare:
-        shadow_view.run(brokers, as_json=as_json)
+        shadow_view.run(brokers(), as_json=as_json)
     elif version is None:
-        typer.echo(f"model version {shadow.stop(brokers).version} is no shadow any more")
+        typer.echo(f"model version {shadow.stop(brokers()).version} is no shadow any more")
     else:
-        shadow.start(brokers, version)
+        shadow.start(brokers(), version)
         typer.echo(f"asked for model version {version} as a shadow; see whether it answers: pipelines status")
