@@ -78,7 +78,7 @@ $(STAMPS)/project: pyproject.toml $(STAMPS)/packages
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
 
-$(STAMPS)/jars: spark_apps/jars.py control_plane/sandbox/artifacts.py $(STAMPS)/project
+$(STAMPS)/jars: spark_apps/jars.py control_plane/sandbox/artifacts.py control_plane/sandbox/jars.lock $(STAMPS)/project
 	@$(BIN)/python -m spark_apps.jars
 	@touch $@
 
@@ -177,10 +177,11 @@ format: $(STAMPS)/project ## Bring the code into its form
 COMPILE := pip compile --quiet --universal --generate-hashes --no-emit-index-url --custom-compile-command 'make lock'
 
 .PHONY: lock
-lock: $(STAMPS)/uv ## Resolve the dependencies of pyproject.toml anew into the hashed locks: images', developers', benchmarks'
+lock: $(STAMPS)/project ## Resolve all dependencies anew into the hashed locks: images', developers', benchmarks', jars'
 	@$(BIN)/uv $(COMPILE) --upgrade pyproject.toml -o requirements.lock
 	@$(BIN)/uv $(COMPILE) --upgrade --group dev -c requirements.lock pyproject.toml -o $(LOCK)
 	@$(BIN)/uv $(COMPILE) --upgrade --group bench -c requirements.lock -o $(BENCH_LOCK)
+	@$(BIN)/python -m spark_apps.jars --lock
 
 .PHONY: dist
 dist: $(STAMPS)/uv ## Build the wheel and the source distribution into dist/

@@ -16,6 +16,7 @@ from confluent_kafka import KafkaException, Producer, TopicPartition
 
 from control_plane import prices
 from control_plane.audit import LogUnavailableError
+from control_plane.patience import patiently
 from control_plane.topic_ranges import Range, batches, ranges, reader
 from control_plane.topics import LISTINGS
 
@@ -139,7 +140,7 @@ def _between(consumer: Consumer, one: Range, chosen: Chosen) -> Range:
         if not isinstance(moment, datetime):
             return otherwise
         place = TopicPartition(one.topic, one.partition, round(moment.timestamp() * 1000))
-        [found] = consumer.offsets_for_times([place], timeout=_TIMEOUT_S)
+        [found] = patiently(lambda: consumer.offsets_for_times([place], timeout=_TIMEOUT_S), _TIMEOUT_S)
         return one.end if found.offset < 0 else found.offset  # a time after the last record has none
 
     first, end = offset(chosen.first, one.first), offset(chosen.end, one.end)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
 from control_plane.audit import LogUnavailableError
+from control_plane.patience import patiently
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,15 +50,19 @@ def reader(bootstrap_servers: str) -> Iterator[Consumer]:
 
 
 def ranges(consumer: Consumer, topic: str) -> list[Range]:
-    """Return what each partition of a topic holds now. Raises LogUnavailableError without the topic."""
+    """Return what each partition of a topic holds now; partitions just made have no leader for a moment.
+
+    Raises LogUnavailableError without the topic, and KafkaException when no leader comes for 30 s.
+    """
     found = consumer.list_topics(topic, timeout=_TIMEOUT_S).topics[topic]
-    if found.error:
+    if found.error and found.error.code() != KafkaError.LEADER_NOT_AVAILABLE:
         raise LogUnavailableError(f"there is no topic {topic}: is this the right Kafka?")
-    places = [TopicPartition(topic, number) for number in sorted(found.partitions)]
-    return [
-        Range(topic, place.partition, *consumer.get_watermark_offsets(place, timeout=_TIMEOUT_S))
-        for place in places
-    ]
+    return [_held(consumer, TopicPartition(topic, number)) for number in sorted(found.partitions)]
+
+
+def _held(consumer: Consumer, place: TopicPartition) -> Range:
+    first, end = patiently(lambda: consumer.get_watermark_offsets(place, timeout=_TIMEOUT_S), _TIMEOUT_S)
+    return Range(place.topic, place.partition, first, end)
 
 
 def batches(consumer: Consumer, wanted: Range) -> Iterator[list[Message]]:

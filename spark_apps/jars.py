@@ -2,7 +2,7 @@
 
 Run as ``python -m spark_apps.jars``. There the jars are on the classpath of every session, with no
 ``spark.jars.packages`` and no network at start. With ``--missing`` it only prints, as a JSON list, what it
-would install.
+would install; with ``--lock`` it only writes ``control_plane/sandbox/jars.lock``, the servers' jars included.
 """
 
 from __future__ import annotations
@@ -16,12 +16,16 @@ import sys
 import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
 from control_plane import logs
-from control_plane.sandbox import artifacts, class_data
+from control_plane.sandbox import artifacts, class_data, jar_lock
 from control_plane.sandbox.errors import SandboxError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 log = structlog.get_logger()
 
@@ -95,17 +99,27 @@ def install(folder: Path | None = None) -> list[str]:
     added = additions(artifacts.jars(COORDINATES), [path.name for path in target.glob("*.jar")])
     for path in added:
         shutil.copyfile(path, target / path.name)
-    _extract(_artifact(JERSEY_FROM), _JERSEY_PACKAGES, target / JERSEY_JAR)
+    jersey = _itself(JERSEY_FROM, artifacts.jars((JERSEY_FROM,)))
+    _extract(jersey, _JERSEY_PACKAGES, target / JERSEY_JAR)
     now = Installed([*COORDINATES, JERSEY_FROM], [*(path.name for path in added), JERSEY_JAR])
     (target / _MARKER).write_text(json.dumps(asdict(now)))
     log.info("jars.installed", jars=now.jars)
     return now.jars
 
 
-def _artifact(coordinate: str) -> Path:
+def lock() -> None:
+    """Resolve all coordinates anew, and write down what they are now."""
+    sets: dict[Sequence[str], list[Path]] = {
+        one: artifacts.resolve(one) for one in (artifacts.KAFKA, artifacts.HADOOP, COORDINATES)
+    }
+    sets[JERSEY_FROM,] = [_itself(JERSEY_FROM, artifacts.resolve((JERSEY_FROM,)))]
+    jar_lock.write(sets, artifacts.repository())
+
+
+def _itself(coordinate: str, found: list[Path]) -> Path:
     """Return the jar of ``coordinate`` itself, without those that it depends on."""
     name = coordinate.split(":")[1]
-    return next(path for path in artifacts.jars((coordinate,)) if artifact_name(path.name) == name)
+    return next(path for path in found if artifact_name(path.name) == name)
 
 
 def _extract(jar: Path, packages: str, to: Path) -> None:
@@ -137,6 +151,6 @@ if __name__ == "__main__":
         sys.stdout.write(json.dumps(missing()) + "\n")
         sys.exit()
     try:
-        install()
+        lock() if sys.argv[1:] == ["--lock"] else install()
     except SandboxError as error:
         sys.exit(str(error))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 import structlog
 from filelock import FileLock
 
-from control_plane.sandbox import class_data
+from control_plane.sandbox import class_data, jar_lock
 from control_plane.sandbox.errors import SandboxError
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ HADOOP = (
     _LOGGING,
 )
 
+_CENTRAL = "https://repo.maven.apache.org/maven2"
 _DOWNLOADS_AT_ONCE = 8
 _ATTEMPTS = 3
 
@@ -42,8 +44,9 @@ _ATTEMPTS = 3
 def jars(coordinates: Sequence[str]) -> list[Path]:
     """Return the jar files of ``coordinates`` (group:artifact:version) and all that they depend on.
 
-    They live in the usual Maven cache, ~/.m2/repository. The answer is remembered in this Python
-    environment, as resolving takes a second. Raises :class:`SandboxError` when something cannot be had.
+    They live in the usual Maven cache, ~/.m2/repository, with the hashes of ``jars.lock`` if it has the
+    coordinates, and are resolved otherwise. The answer is remembered in this Python environment, as
+    looking takes a second. Raises :class:`SandboxError` when something cannot be had.
     """
     memory = _memory(coordinates)
     if known := _recall(memory):
@@ -76,20 +79,38 @@ def _recall(memory: Path) -> list[Path]:
 
 
 def _fetch(coordinates: Sequence[str]) -> list[Path]:
-    # These imports take 0.3 s, which every start of a Spark app would pay for nothing.
-    import jgo  # noqa: PLC0415
-    from jgo.config import GlobalSettings  # noqa: PLC0415
-
     log.info("jars.fetching", coordinates=list(coordinates))
     try:
-        artifacts = jgo.resolve("+".join(coordinates), repositories=GlobalSettings.load().repositories)
-        with ThreadPoolExecutor(_DOWNLOADS_AT_ONCE) as pool:
-            return list(pool.map(_download, artifacts))
+        if wanted := jar_lock.locked(coordinates):
+            return jar_lock.fetch(wanted, repository(), [*_repositories().values(), _CENTRAL])
+        return resolve(coordinates)
     except (OSError, RuntimeError, ValueError) as error:
         raise SandboxError(
             f"Cannot fetch {', '.join(coordinates)}: {error}; check the connection to the Maven repository "
             "(a mirror is named in the section [repositories] of ~/.config/jgo.conf)."
         ) from error
+
+
+def resolve(coordinates: Sequence[str]) -> list[Path]:
+    """Return the jars that the repositories say these are, whatever ``jars.lock`` says."""
+    import jgo  # noqa: PLC0415 - it takes 0.3 s, which every start of a Spark app would pay for nothing
+
+    artifacts = jgo.resolve("+".join(coordinates), repositories=_repositories())
+    with ThreadPoolExecutor(_DOWNLOADS_AT_ONCE) as pool:
+        return list(pool.map(_download, artifacts))
+
+
+def repository() -> Path:
+    """Return the local Maven repository, which is jgo's and Maven's as well."""
+    from jgo.config import GlobalSettings  # noqa: PLC0415 - as jgo itself
+
+    return Path(os.environ.get("M2_REPO") or GlobalSettings.load().repo_cache)
+
+
+def _repositories() -> dict[str, str]:
+    from jgo.config import GlobalSettings  # noqa: PLC0415 - as jgo itself
+
+    return dict(GlobalSettings.load().repositories)
 
 
 def _download(artifact: Artifact) -> Path:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from confluent_kafka import KafkaException
 
 from control_plane.audit import LogUnavailableError
@@ -21,7 +22,14 @@ from control_plane.status import status
 
 ROOT = Path(__file__).parents[2]
 PROJECT = "car-price-story"  # never one that somebody uses
-PORTS = {"WEB_PORT": "18080", "KAFKA_PORT": "19092", "MLFLOW_PORT": "15000", "HDFS_PORT": "19870"}
+PORTS = {
+    "WEB_PORT": "18080",
+    "EXPORTER_PORT": "19464",
+    "KAFKA_PORT": "19092",
+    "MLFLOW_PORT": "15000",
+    "HDFS_PORT": "19870",
+}
+PROFILES = {"COMPOSE_PROFILES": "shadow"}
 TIMEOUT_S = 600
 
 
@@ -39,7 +47,7 @@ class Compose:
         done = subprocess.run(
             command,
             cwd=ROOT,
-            env=os.environ | PORTS,
+            env=os.environ | PORTS | PROFILES,
             capture_output=True,
             text=True,
             check=False,
@@ -57,6 +65,12 @@ class Compose:
         """Play a part of the outside world in a container of its own."""
         run = ("run", "--rm", "--no-deps", "--pull=never", "-T")
         self.run(*run, "simulator", "pipelines", "simulate", *arguments)
+
+    def fetch(self, port: str, path: str = "/") -> str:
+        """Return what one of :data:`PORTS` serves over HTTP."""
+        answer = requests.get(f"http://{self.host}:{PORTS[port]}{path}", timeout=30)
+        answer.raise_for_status()
+        return answer.text
 
     def inside(self, service: str, *command: str) -> str:
         """Run a command in a service's container."""

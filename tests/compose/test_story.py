@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
-from tests.story import Diary, accounts, prices_in_windows, tell, until
+from control_plane.topics import LISTINGS, PREDICTIONS_SHADOW
+from tests.story import Diary, accounts, prices_in_windows, records, tell, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +47,7 @@ def system(compose: Compose) -> Iterator[tuple[Compose, Diary]]:
     finally:
         for client in psutil.Process().children():  # of a story that broke off
             client.kill()
-        compose.run("--profile=simulator", "down", "--volumes", "--timeout=20", check=False)
+        compose.run("--profile=*", "down", "--volumes", "--timeout=20", check=False)
 
 
 def test_a_container_is_what_the_file_says(system):
@@ -87,6 +88,10 @@ def test_the_whole_story_and_no_request_is_lost(system, tmp_path):  # noqa: PLR0
     until("the second model", lambda: here.model(2) == "serving")
     until_a_standby(here, version=2)
 
+    diary.note("version 1 in the shadow")
+    here.inside("control-plane", "pipelines", "shadow", "1")
+    until("the shadow", lambda: shadows(here) == [1])
+
     diary.note("active server killed")
     here.inside("serving", "sh", "-c", f"kill -KILL {leader(here)['pid']}")
     until_a_standby(here, version=2)
@@ -112,6 +117,9 @@ def test_the_whole_story_and_no_request_is_lost(system, tmp_path):  # noqa: PLR0
     again = finished(traffic(here, tmp_path / "again", "--seconds=5", "--price-delay=0"))
 
     diary.show(report)
+    here.inside("control-plane", "pipelines", "doctor")  # exit status 0: nothing is in the way
+    assert "<title>" in here.fetch("WEB_PORT")
+    assert 'car_price_answers_total{model_version="2"' in here.fetch("EXPORTER_PORT", "/metrics")
     for one in (report, again):
         assert (one["lost"], one["undelivered"], one["repeated"]) == (0, 0, 0)
         assert one["answered"] == one["sent"]
@@ -128,6 +136,12 @@ def test_the_whole_story_and_no_request_is_lost(system, tmp_path):  # noqa: PLR0
     assert (counted["lost"], counted["twice"], counted["unasked"]) == (0, 0, 0)
     sent = [finished(report_of_one), report, again]
     assert counted["requests"] == sum(one["sent"] for one in sent)
+    until("the shadow's last answer", lambda: shadow_accounts(here.kafka)["lost"] == 0, 120)
+    assert shadow_accounts(here.kafka)["twice"] == 0
+    compared = json.loads(here.inside("control-plane", "pipelines", "shadow", "--compare", "--json"))
+    assert (compared["model_version"], compared["rejected_otherwise"]) == (1, 0)
+    assert compared["both"] >= again["sent"]
+    tell(json.dumps(compared))
     prices = sum(one["prices"] for one in sent)
     until("every price in a window", lambda: prices_in_windows(here.kafka) == prices, 240)
 
@@ -151,6 +165,26 @@ def finished(client: tuple[subprocess.Popen[bytes], Path]) -> dict[str, Any]:
 
 def leader(here: Compose) -> dict[str, Any] | None:
     return here.status().get("serving", {}).get("active")
+
+
+def shadows(here: Compose) -> list[int]:
+    return [one["model_version"] for one in here.status().get("serving", {}).get("shadow", [])]
+
+
+def shadow_accounts(kafka: str) -> dict[str, int]:
+    """Count what the shadow left out and what it answered twice, of the requests since its first answer."""
+    answers = [
+        (answer["partition"], answer["offset"])
+        for _, _, _, value in records(kafka, PREDICTIONS_SHADOW)
+        for answer in [json.loads(value)]
+    ]
+    first = dict(sorted(answers, reverse=True))
+    asked = {
+        (partition, offset)
+        for partition, offset, _, value in records(kafka, LISTINGS)
+        if offset >= first.get(partition, offset + 1) and json.loads(value)["kind"] == "request"
+    }
+    return {"lost": len(asked - set(answers)), "twice": len(answers) - len(set(answers))}
 
 
 def until_a_standby(here: Compose, version: int) -> None:

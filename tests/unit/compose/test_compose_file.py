@@ -13,8 +13,9 @@ ROOT = Path(__file__).parents[3]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 SERVERS = {"kafka", "hdfs-namenode", "hdfs-datanode", "mlflow"}
-APPS = {"control-plane", "serving", "monitoring", "watch-batches", "watch-models", "web"}
+APPS = {"control-plane", "serving", "monitoring", "watch-batches", "watch-models", "web", "exporter"}
 SIMULATOR = {"simulator"}
+SHADOW = {"shadow"}
 OBSERVABILITY = {"prometheus", "grafana"}
 VARIABLE = re.compile(r"\$\{(\w+):-")
 
@@ -31,12 +32,13 @@ def seconds(duration: str) -> int:
 
 
 def test_every_part_of_the_system_is_a_service():
-    assert set(SERVICES) >= SERVERS | APPS | SIMULATOR | OBSERVABILITY
+    assert set(SERVICES) == SERVERS | APPS | SIMULATOR | SHADOW | OBSERVABILITY
 
 
 def test_what_nobody_needs_is_under_a_profile():
     profiles = {name: service.get("profiles", []) for name, service in SERVICES.items()}
     assert {name for name, found in profiles.items() if found == ["simulator"]} == SIMULATOR
+    assert {name for name, found in profiles.items() if found == ["shadow"]} == SHADOW
     assert {name for name, found in profiles.items() if found == ["observability"]} == OBSERVABILITY
     assert all(not found for name, found in profiles.items() if name in SERVERS | APPS)
 
@@ -104,7 +106,7 @@ def test_what_must_outlast_a_container_is_on_a_volume_of_its_own():
 
 
 def test_the_images_are_those_of_kubernetes():
-    for name in SERVERS | APPS | SIMULATOR:
+    for name in SERVERS | APPS | SIMULATOR | SHADOW:
         image = "servers" if name in SERVERS else "pipelines"
         assert SERVICES[name]["image"] == f"${{REGISTRY:-localhost}}/car-price-{image}:${{TAG:-dev}}"
 
@@ -117,7 +119,7 @@ def test_an_image_is_built_by_one_service_which_comes_before_the_others():
     }
     for build in builds.values():
         assert (ROOT / build["context"] / build["dockerfile"]).exists()
-    for name in APPS | SIMULATOR:
+    for name in APPS | SIMULATOR | SHADOW:
         assert (
             "control-plane" in {name, *SERVICES[name]["depends_on"]}
             or "serving" in SERVICES[name]["depends_on"]
@@ -129,6 +131,16 @@ def test_an_image_of_others_is_pinned():
         assert re.search(r":v?\d+\.\d+\.\d+$", SERVICES[name]["image"])
 
 
+def test_prometheus_reads_what_it_reads_on_kubernetes_but_asks_the_exporter():
+    folder = ROOT / "k8s/components/observability/prometheus"
+    here, there = (yaml.safe_load((folder / name).read_text()) for name in ("compose.yml", "prometheus.yml"))
+    [job] = [one for one in here["scrape_configs"] if one["job_name"] == "car-price"]
+    assert job["static_configs"] == [{"targets": ["exporter:9464"]}]
+    job["static_configs"] = [{"targets": ["web:8080"]}]
+    assert here == there
+    assert "--config.file=/etc/prometheus/compose.yml" in SERVICES["prometheus"]["command"]
+
+
 def test_a_server_of_two_spark_sessions_has_memory_for_their_checkpoints():
     [shared] = [tmpfs for tmpfs in SERVICES["serving"]["tmpfs"] if tmpfs.startswith("/dev/shm")]  # noqa: S108
     assert "exec" in shared.split(":")[1].split(","), "native libraries are unpacked there"
@@ -136,7 +148,7 @@ def test_a_server_of_two_spark_sessions_has_memory_for_their_checkpoints():
 
 @each_service
 def test_a_service_has_the_time_to_stop_in_order(name):
-    if name in SERVERS | SIMULATOR | {"serving", "monitoring", "control-plane"}:
+    if name in SERVERS | SIMULATOR | SHADOW | {"serving", "monitoring", "control-plane"}:
         assert seconds(SERVICES[name]["stop_grace_period"]) >= 20
 
 

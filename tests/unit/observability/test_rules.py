@@ -26,8 +26,9 @@ def said_by(*command: str | Path) -> str:
     return done.stdout
 
 
-def test_the_configuration_and_its_rules_are_valid(promtool):
-    said = said_by(promtool, "check", "config", "--lint=all", "--lint-fatal", PROMETHEUS / "prometheus.yml")
+@pytest.mark.parametrize("name", ["prometheus.yml", "compose.yml"])
+def test_the_configuration_and_its_rules_are_valid(promtool, name):
+    said = said_by(promtool, "check", "config", "--lint=all", "--lint-fatal", PROMETHEUS / name)
     assert "2 rule files found" in said
 
 
