@@ -44,6 +44,11 @@ override BENCH_FLAGS += $(if $(ROWS),--rows $(ROWS)) $(if $(FOLDS),--folds $(FOL
 override BENCH_FLAGS += $(if $(SPARKS_ROWS),--sparks-rows $(SPARKS_ROWS)) $(if $(MEMORY),--memory $(MEMORY))
 override BENCH_FLAGS += $(if $(OUT),--out '$(OUT)')
 
+# make bench-serving QUICK=1 only shows that all works; SEED is of the order in which contestants come.
+QUICK ?=
+SERVING_FLAGS ?=
+override SERVING_FLAGS += $(if $(QUICK),--quick) $(if $(SEED),--seed $(SEED)) $(if $(OUT),--out '$(OUT)')
+
 .PHONY: help
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -143,8 +148,8 @@ bench-training-growth: setup ## Time trainings on more and more rows (ROWS=10000
 	@$(BIN)/python -m tests.benchmarks.training growth $(BENCH_FLAGS)
 
 .PHONY: bench-serving
-bench-serving: setup ## Time answers at 50, 200 and 1,000 requests/s and the drain of a backlog, beside a bare relay
-	@$(BIN)/python -m tests.benchmarks.serving
+bench-serving: setup $(BENCH)/packages ## Time answers and the drain of a backlog, beside what others would do (QUICK=1)
+	@$(BIN)/python -m tests.benchmarks.serving $(SERVING_FLAGS)
 
 $(BENCH)/packages: $(BENCH_LOCK) $(STAMPS)/uv
 	@echo "Installing the Python packages of $(BENCH_LOCK)" >&2
