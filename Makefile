@@ -49,6 +49,11 @@ QUICK ?=
 SERVING_FLAGS ?=
 override SERVING_FLAGS += $(if $(QUICK),--quick) $(if $(SEED),--seed $(SEED)) $(if $(OUT),--out '$(OUT)')
 
+# make bench-monitoring ANSWERS=2000000 is a soak.
+ANSWERS ?=
+MONITORING_FLAGS ?=
+override MONITORING_FLAGS += $(if $(ANSWERS),--answers $(ANSWERS)) $(if $(OUT),--out '$(OUT)')
+
 .PHONY: help
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -150,6 +155,10 @@ bench-training-growth: setup ## Time trainings on more and more rows (ROWS=10000
 .PHONY: bench-serving
 bench-serving: setup $(BENCH)/packages ## Time answers and the drain of a backlog, beside what others would do (QUICK=1)
 	@$(BIN)/python -m tests.benchmarks.serving $(SERVING_FLAGS)
+
+.PHONY: bench-monitoring
+bench-monitoring: setup ## Time how fast live errors are counted on one core, and where time goes (ANSWERS=2000000)
+	@$(BIN)/python -m tests.benchmarks.monitoring $(MONITORING_FLAGS)
 
 $(BENCH)/packages: $(BENCH_LOCK) $(STAMPS)/uv
 	@echo "Installing the Python packages of $(BENCH_LOCK)" >&2
