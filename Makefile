@@ -127,6 +127,10 @@ test-integration: setup ## Run the tests on real servers
 chaos: setup ## Let faults happen to serving at random moments: a minute a run (SEED=1 RUNS=20)
 	@$(BIN)/python -m tests.chaos $(CHAOS_FLAGS)
 
+.PHONY: chaos-monitoring
+chaos-monitoring: setup ## Kill the monitoring application at random moments: a minute a run (SEED=1 RUNS=20)
+	@$(BIN)/python -m tests.chaos.monitoring $(CHAOS_FLAGS)
+
 .PHONY: test-story
 test-story: setup ## Run the demo as a test: five minutes
 	@$(BIN)/python -m pytest -m story tests/integration/test_demo.py $(PYTEST_FLAGS)
