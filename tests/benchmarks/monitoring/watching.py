@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import psutil
 from confluent_kafka import Consumer, TopicPartition
 
+from control_plane.patience import patiently
 from control_plane.sandbox.processes import ManagedProcess
 from control_plane.topics import OUTCOMES
 from tests.benchmarks.monitoring.results import Drained, Sample
@@ -28,7 +29,11 @@ if TYPE_CHECKING:
 _EVERY_S = 1.0
 _PATIENCE_S = 180.0
 _TICKS = os.sysconf("SC_CLK_TCK")
-_THREADS = {"Executor task l": "tasks of Spark", "stream executio": "drivers of the queries"}
+_THREADS = {
+    "Executor task l": "tasks of Spark",
+    "Executor task i": "tasks of Spark",  # "idle": the name that the JVM has told the system stays
+    "stream executio": "drivers of the queries",
+}
 
 
 @contextmanager
@@ -98,8 +103,10 @@ def drained(kafka: str, process: ManagedProcess, home: Path, answers: int, parti
 
 
 def _records(consumer: Consumer, partitions: int) -> int:
-    places = (TopicPartition(OUTCOMES, number) for number in range(partitions))
-    return sum(consumer.get_watermark_offsets(place, timeout=30)[1] for place in places)
+    places = [TopicPartition(OUTCOMES, number) for number in range(partitions)]
+    return patiently(  # a new topic may have no leader yet
+        lambda: sum(consumer.get_watermark_offsets(place, timeout=30)[1] for place in places), timeout_s=30
+    )
 
 
 def _sample(seconds: float, outcomes: int, told: _Told, process: ManagedProcess, home: Path) -> Sample:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from confluent_kafka import Consumer, TopicPartition
 
 from control_plane import topics
+from control_plane.patience import patiently
 from control_plane.recomputation_view import verified
 from tests.chaos.monitoring.application import HORIZON_MS, LEAD_S
 from tests.chaos.monitoring.plan import ASKED, BOTH, JVM, PYTHON
@@ -152,6 +153,8 @@ def _judged(kafka: str, known: set[str]) -> tuple[Verdict, list[str]]:
         problems = list(verdict.differences)
         if verdict.outcomes != len(known):
             problems.append(f"{verdict.outcomes:,} outcomes of {len(known):,}")
+        if known and not verdict.windows:  # without one, nothing tells how long they are, and none is pending
+            problems.append("no window was published")
         if verdict.pending:
             problems.append(f"{verdict.pending:,} windows never came")
         if not problems or time.monotonic() > until:
@@ -168,4 +171,7 @@ class _Ledger:
     def written(self) -> int:
         """Return how many there are."""
         places = [TopicPartition(topics.OUTCOMES, number) for number in range(PARTITIONS)]
-        return sum(self._consumer.get_watermark_offsets(place, timeout=30)[1] for place in places)
+        return patiently(  # a new topic may have no leader yet
+            lambda: sum(self._consumer.get_watermark_offsets(place, timeout=30)[1] for place in places),
+            timeout_s=30,
+        )
