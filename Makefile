@@ -44,6 +44,16 @@ override BENCH_FLAGS += $(if $(ROWS),--rows $(ROWS)) $(if $(FOLDS),--folds $(FOL
 override BENCH_FLAGS += $(if $(SPARKS_ROWS),--sparks-rows $(SPARKS_ROWS)) $(if $(MEMORY),--memory $(MEMORY))
 override BENCH_FLAGS += $(if $(OUT),--out '$(OUT)')
 
+# make bench-serving QUICK=1 only shows that all works; SEED is of the order in which contestants come.
+QUICK ?=
+SERVING_FLAGS ?=
+override SERVING_FLAGS += $(if $(QUICK),--quick) $(if $(SEED),--seed $(SEED)) $(if $(OUT),--out '$(OUT)')
+
+# make bench-monitoring ANSWERS=2000000 is a soak.
+ANSWERS ?=
+MONITORING_FLAGS ?=
+override MONITORING_FLAGS += $(if $(ANSWERS),--answers $(ANSWERS)) $(if $(OUT),--out '$(OUT)')
+
 .PHONY: help
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -117,6 +127,10 @@ test-integration: setup ## Run the tests on real servers
 chaos: setup ## Let faults happen to serving at random moments: a minute a run (SEED=1 RUNS=20)
 	@$(BIN)/python -m tests.chaos $(CHAOS_FLAGS)
 
+.PHONY: chaos-monitoring
+chaos-monitoring: setup ## Kill the monitoring application at random moments: a minute a run (SEED=1 RUNS=20)
+	@$(BIN)/python -m tests.chaos.monitoring $(CHAOS_FLAGS)
+
 .PHONY: test-story
 test-story: setup ## Run the demo as a test: five minutes
 	@$(BIN)/python -m pytest -m story tests/integration/test_demo.py $(PYTEST_FLAGS)
@@ -143,8 +157,12 @@ bench-training-growth: setup ## Time trainings on more and more rows (ROWS=10000
 	@$(BIN)/python -m tests.benchmarks.training growth $(BENCH_FLAGS)
 
 .PHONY: bench-serving
-bench-serving: setup ## Time answers at 50, 200 and 1,000 requests/s and the drain of a backlog, beside a bare relay
-	@$(BIN)/python -m tests.benchmarks.serving
+bench-serving: setup $(BENCH)/packages ## Time answers and the drain of a backlog, beside what others would do (QUICK=1)
+	@$(BIN)/python -m tests.benchmarks.serving $(SERVING_FLAGS)
+
+.PHONY: bench-monitoring
+bench-monitoring: setup ## Time how fast live errors are counted on one core, and where time goes (ANSWERS=2000000)
+	@$(BIN)/python -m tests.benchmarks.monitoring $(MONITORING_FLAGS)
 
 $(BENCH)/packages: $(BENCH_LOCK) $(STAMPS)/uv
 	@echo "Installing the Python packages of $(BENCH_LOCK)" >&2

@@ -2,21 +2,25 @@
 
 The same words as in ``spark_apps/monitoring``, decided by other code: the first answer to a request and the
 first usable price of it make an outcome, when the price came within the horizon; an outcome counts in the
-window of its own record's time. Windows may overlap; those of one length begin as often all along. Memory
-grows with the answers, prices and outcomes that are read.
+window of its own record's time. Windows may overlap, and how often one begins may change as time goes on.
+Memory grows with the answers, prices and outcomes that are read.
 """
 
 from __future__ import annotations
 
 import json
 import math
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from control_plane import prices, records
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 STACK = "stack"
 FIGURES = ("count", "rmse", "mae", "mape", "bias", "r2", "coverage")
@@ -37,7 +41,11 @@ class Window(NamedTuple):
 
 @dataclass
 class Verdict:
-    """What was compared and what differs, a sentence each; ``pending`` may come yet."""
+    """What was compared and what differs, a sentence each; ``pending`` may come yet.
+
+    ``unverifiable`` windows are older than the outcomes that are kept, or lie where windows began to come
+    more, or less, often: what they hold depends on the moment of the change.
+    """
 
     outcomes: int = 0
     windows: int = 0
@@ -131,15 +139,18 @@ class Recomputation:
 
     def _compare_windows(self, found: Verdict) -> None:
         lengths = {key.end - key.start for key in self._windows}
-        steps = {length: self._step(length) for length in lengths}
+        grids = {length: _Grid.of(length, self._windows) for length in lengths}
         newest = dict.fromkeys(lengths, 0)
         for key in self._windows:
             newest[key.end - key.start] = max(newest[key.end - key.start], key.end)
-        expected = self._expected(steps)
+        expected = self._expected({length: grid.step for length, grid in grids.items()})
         for key, rows in expected.items():
-            if key in self._windows:
+            wrong = _unequal(key, self._windows[key], rows) if key in self._windows else []
+            if (wrong or key not in self._windows) and not grids[key.end - key.start].is_sure(key.start):
+                found.unverifiable += key in self._windows
+            elif key in self._windows:
                 found.windows += 1
-                found.differences += _unequal(key, self._windows[key], rows)
+                found.differences += wrong
             elif key.end > min(newest[key.end - key.start], self._settled_ms):
                 found.pending += 1
             elif key.start >= self._outcomes_from_ms:
@@ -149,10 +160,6 @@ class Recomputation:
                 found.unverifiable += 1
             else:
                 found.differences.append(f"{_named(key)} was published, and no outcome lies in it")
-
-    def _step(self, length: int) -> int:
-        """Return how long after one window of a length the next one begins, as those published tell."""
-        return math.gcd(length, *(key.start for key in self._windows if key.end - key.start == length))
 
     def _expected(self, steps: dict[int, int]) -> dict[Window, list[tuple[float, float, bool | None]]]:
         rows: defaultdict[Window, list[tuple[float, float, bool | None]]] = defaultdict(list)
@@ -164,6 +171,37 @@ class Recomputation:
                     for model, predicted, covered in _predictions(outcome):
                         rows[Window(*where, model)].append((predicted, outcome.actual, covered))
         return rows
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """Where windows of a length begin, as those published tell: every ``step`` at the most frequent.
+
+    How often may have changed. Each outcome lies in windows of every phase of its time, so where a phase was
+    in use, it is found among the windows that hold the outcomes around. Those that begin at a multiple of
+    their length are part of every grid.
+    """
+
+    length: int
+    step: int
+    starts: list[int]
+
+    @classmethod
+    def of(cls, length: int, windows: Iterable[Window]) -> _Grid:
+        starts = sorted({key.start for key in windows if key.end - key.start == length})
+        return cls(length, math.gcd(length, *starts), starts)
+
+    def is_sure(self, start: int) -> bool:
+        """Return whether a window that begins here was due, and whole: one such came before, and after."""
+        return start % self.length == 0 or (
+            self._had(start, start - 2 * self.length, start - self.length)
+            and self._had(start, start + self.length, start + 2 * self.length)
+        )
+
+    def _had(self, start: int, first: int, last: int) -> bool:
+        """Return whether windows from ``first`` to ``last`` tell of one at ``start``, or there are none."""
+        there = self.starts[bisect_left(self.starts, first) : bisect_right(self.starts, last)]
+        return not there or any(start % math.gcd(self.length, other) == 0 for other in there)
 
 
 def _predictions(outcome: records.Outcome) -> list[tuple[str, float, bool | None]]:

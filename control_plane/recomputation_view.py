@@ -42,7 +42,8 @@ def lines(found: Verdict) -> list[str]:
         (
             f"{found.outcomes:,} outcomes and {found.windows:,} windows compared, "
             f"{len(found.differences):,} differences; {found.pending:,} may come yet, "
-            f"{found.unverifiable:,} windows are older than the outcomes that are kept"
+            f"{found.unverifiable:,} windows cannot be compared: older than the outcomes that are kept, or "
+            "from when MONITORING_SLIDE changed"
         ),
     ]
 

@@ -85,4 +85,12 @@ def _check(query: StreamingQuery) -> None:
 def _report(name: str, progress: Progress) -> None:
     if progress.losses:
         log.warning("monitoring.passed_over", query=name, batch=progress.batch, **progress.losses)
-    log.debug("monitoring.batch", query=name, batch=progress.batch, seconds=progress.seconds, **progress.read)
+    log.debug(
+        "monitoring.batch",
+        query=name,
+        batch=progress.batch,
+        seconds=progress.seconds,
+        state_rows=progress.state_rows,
+        steps=progress.steps,
+        **progress.read,
+    )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+_WHOLE = "triggerExecution"  # the batch itself
 EPOCH = datetime.fromtimestamp(0, UTC)
 
 
@@ -18,7 +19,8 @@ class Progress:
 
     ``read`` and ``unusable`` count records by what they are (answers, prices, outcomes, …); ``late`` those
     that came after the watermark, ``lost`` those that aged out of Kafka unread; ``open_windows`` the groups
-    in windows that are not published yet.
+    in windows that are not published yet, ``state_rows`` all that is remembered; ``steps`` are the batch's
+    own parts, ms.
     """
 
     batch: int
@@ -28,7 +30,9 @@ class Progress:
     late: int = 0
     lost: int = 0
     open_windows: int = 0
+    state_rows: int = 0
     seconds: float = 0.0
+    steps: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, reported: Mapping[str, Any]) -> Progress:
@@ -49,7 +53,9 @@ class Progress:
                 for operator in operators
                 if operator["operatorName"] == "stateStoreSave"
             ),
+            state_rows=sum(operator["numRowsTotal"] for operator in operators),
             seconds=reported["batchDuration"] / 1000,
+            steps={name: ms for name, ms in reported["durationMs"].items() if name != _WHOLE},
         )
 
     @property

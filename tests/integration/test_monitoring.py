@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import random
-import subprocess
-import sys
 import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import psutil
 import pytest
-from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
+from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
 
 from control_plane import topics
 from control_plane.prices import is_price
 from control_plane.recomputation_view import verified
 from control_plane.settings import Topics
+from tests.chaos.monitoring.application import HORIZON_MS, LEAD_S, WINDOW_MS, Application
+from tests.chaos.monitoring.world import PARTITIONS, World, window_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -29,92 +25,7 @@ if TYPE_CHECKING:
 
     from control_plane.settings import Servers
 
-WINDOW_MS = 2000
-HORIZON_MS = 3_600_000
-LEAD_S = 3600
 PATIENCE_S = 240
-PARTITIONS = 2
-MEMBERS = ("gradient_boosting", "linear_regression", "linear_svm")
-
-
-class App:
-    """The application as a process, with the checkpoints of its predecessors."""
-
-    def __init__(self, servers: Servers, home: Path, **settings: str) -> None:
-        self.home = home
-        self.log = home / "monitoring.log"
-        self._environment = (
-            os.environ
-            | servers.environment()
-            | {
-                "PIPELINES_HOME": str(home),
-                "MONITORING_WINDOW": str(WINDOW_MS / 1000),
-                "MONITORING_DELAY": "1",
-                "MONITORING_TRIGGER": "0.5",
-                "MONITORING_PRICE_HORIZON": str(HORIZON_MS / 1000),
-                "MONITORING_HEARTBEAT": str(home / "heartbeat"),
-                "LOG_FORMAT": "json",
-            }
-            | settings
-        )
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "spark_apps.monitoring"], env=self._environment, stderr=log, stdout=log
-            )
-
-    @property
-    def process(self) -> subprocess.Popen[bytes]:
-        assert self._process is not None
-        assert self._process.poll() is None, self.log.read_text()[-3000:]
-        return self._process
-
-    def kill(self) -> None:
-        """SIGKILL Python and its JVM at once, and wait until both are gone."""
-        process = self.process
-        family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
-        for member in family:
-            with contextlib.suppress(psutil.NoSuchProcess):  # Spark's short-lived ones come and go
-                member.kill()
-        process.wait()
-        psutil.wait_procs(family, timeout=20)
-
-    def kill_python_alone(self) -> None:
-        process = self.process
-        process.kill()
-        process.wait()
-
-    def terminate(self) -> int:
-        process = self.process
-        process.terminate()
-        return process.wait(30)
-
-    def end(self) -> None:
-        if self._process is not None and self._process.poll() is None:
-            self.kill()
-
-    def lose_last_commit(self) -> None:
-        """Make the last batch with records one that was killed after it had written all its outcomes."""
-        offsets = _numbered(self.home / "monitoring" / "outcomes" / "offsets")
-        commits = _numbered(self.home / "monitoring" / "outcomes" / "commits")
-        last = max(
-            number
-            for number in commits
-            if number and _sources(offsets[number - 1]) != _sources(offsets[number])
-        )
-        for file in [offsets[n] for n in offsets if n > last] + [commits[n] for n in commits if n >= last]:
-            file.unlink()
-            file.with_name(f".{file.name}.crc").unlink(missing_ok=True)
-
-
-def _numbered(folder: Path) -> dict[int, Path]:
-    return {int(file.name): file for file in folder.iterdir() if file.name.isdigit()}
-
-
-def _sources(offsets: Path) -> list[str]:
-    return offsets.read_text().splitlines()[2:]  # after the version and the batch's own metadata
 
 
 class Log:
@@ -152,111 +63,6 @@ class Log:
 
     def close(self) -> None:
         self._consumer.close()
-
-
-class World:
-    """Asks, answers and pays, in the contract's words; and makes every mistake that others may make."""
-
-    def __init__(self, brokers: str, seed: int) -> None:
-        self._producer = Producer({"bootstrap.servers": brokers, "linger.ms": 5})
-        self._source = random.Random(seed)
-        self._offset = 1_000_000  # of requests that nobody else has made
-
-    def answers_and_prices(self, prefix: str, count: int) -> set[str]:
-        """Send them in a random order, and return the ids of the requests that must get an outcome."""
-        ids = [f"{prefix}-{n}" for n in range(count)]
-        for request in ids:
-            price = self.answer(request)
-            self.price(request, max(100, price + self._source.gauss(500, 3000)))
-        self._producer.flush()
-        return set(ids)
-
-    def mistakes(self, prefix: str) -> set[str]:
-        """Send what must not count, and return the ids of requests that must get an outcome all the same."""
-        for value in (b"", b"no JSON", b"\xff\xfe", b"[" * 50_000, b"[]", b'{"status": "predicted"}', None):
-            self._send(topics.PREDICTIONS, 0, None, value)
-            self._send(topics.LISTINGS, 0, None, value)
-            self._send(topics.OUTCOMES, 0, None, value)
-            self._send(topics.METRICS, 0, None, value)
-        self.answer(f"{prefix}-rejected", status="rejected", price=None, members=None)
-        self.price(f"{prefix}-rejected", 10_000)
-        self.price(f"{prefix}-unknown", 10_000)
-        for bad in (0, -1, 1e12, "10000", None, float("nan")):
-            self.price(f"{prefix}-bad-price", bad)
-        self.price(f"{prefix}-bad-price", 12_345.67)
-        self.answer(f"{prefix}-bad-price")
-        self.answer(f"{prefix}-twice")
-        self.answer(f"{prefix}-twice")
-        self.price(f"{prefix}-twice", 9_999)
-        self.price(f"{prefix}-twice", 1)
-        offset = self._offset
-        self.answer(f"{prefix}-fenced")
-        self.answer(f"{prefix}-fenced", offset=offset, epoch=9)
-        self.price(f"{prefix}-fenced", 20_000)
-        self._producer.flush()
-        return {f"{prefix}-{name}" for name in ("bad-price", "twice", "fenced")}
-
-    def answer(self, request: str, **changes: Any) -> float:
-        price = round(self._source.uniform(3_000, 60_000), 2)
-        partition = hash_partition(request)
-        value = {
-            "request_id": request,
-            "status": "predicted",
-            "price": price,
-            "low": price - 4000,
-            "high": price + 4000,
-            "members": {name: price + self._source.gauss(0, 1500) for name in MEMBERS},
-            "model_version": self._source.choice((1, 2)),
-            "reason": None,
-            "partition": partition,
-            "offset": self._offset,
-            "epoch": 1,
-            "requested_at": "2026-01-31T12:00:00.000Z",
-        } | changes
-        self._offset += 1
-        self._send(topics.PREDICTIONS, partition, request, json.dumps(value).encode())
-        return price
-
-    def price(self, request: str, dollars: Any) -> None:
-        value = {
-            "kind": "price",
-            "request_id": request,
-            "price": dollars,
-            "priced_at": "2026-01-31T13:00:00Z",
-        }
-        self._send(topics.LISTINGS, hash_partition(request), request, json.dumps(value).encode())
-
-    def outcomes_over_windows(self, prefix: str, windows: int) -> None:
-        """Write outcomes as the application does, until they are in that many windows of broker time."""
-        seen: set[int] = set()
-        while len(seen) < windows:
-            value = {
-                "request_id": f"{prefix}-{self._offset}",
-                "price": 100.0,
-                "members": {},
-                "model_version": 7,
-            }
-            self._send(
-                topics.OUTCOMES,
-                0,
-                value["request_id"],
-                json.dumps(value | {"actual": 90.0}).encode(),
-                on_delivery=lambda _, message: seen.add(window_of(message)),
-            )
-            self._offset += 1
-            self._producer.flush()
-
-    def _send(self, topic: str, partition: int, key: Any, value: bytes | None, **options: Any) -> None:
-        self._producer.produce(topic, key=key, value=value, partition=partition, **options)
-        self._producer.poll(0)
-
-
-def hash_partition(request: str) -> int:
-    return sum(request.encode()) % PARTITIONS
-
-
-def window_of(message: Message) -> int:
-    return int(message.timestamp()[1] // WINDOW_MS)
 
 
 def parsed(message: Message) -> dict[str, Any]:
@@ -329,8 +135,8 @@ def brokers(sandbox: Servers) -> str:
 
 
 @pytest.fixture
-def app(sandbox: Servers, brokers: str, tmp_path: Path) -> Iterator[App]:
-    app = App(sandbox, tmp_path)
+def app(sandbox: Servers, brokers: str, tmp_path: Path) -> Iterator[Application]:
+    app = Application(sandbox, tmp_path)
     yield app
     app.end()
 
@@ -350,7 +156,7 @@ def log(brokers: str) -> Iterator[Callable[[str], Log]]:
 
 @pytest.mark.timeout(900)  # three starts of Spark: a minute here, many on a busy machine
 def test_every_outcome_counts_once_though_the_application_is_killed(
-    app: App, brokers: str, log: Callable[[str], Log]
+    app: Application, brokers: str, log: Callable[[str], Log]
 ) -> None:
     world = World(brokers, seed=4)
     outcomes, metrics = log(topics.OUTCOMES), log(topics.METRICS)

@@ -1,15 +1,20 @@
-"""``python -m tests.benchmarks.serving``: progress on standard error, tables on the other."""
+"""``python -m tests.benchmarks.serving``: progress on standard error, tables on the other.
+
+Its exit status is 1 when something that has to hold of this project does not.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
 import logging
+import os
+import random
 import signal
 import sys
 import tempfile
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -29,32 +34,25 @@ from spark_apps.model_digest import digest
 from spark_apps.serving.settings import Serving
 from tests.benchmarks.machine import this_machine
 from tests.benchmarks.processes import BenchmarkError
-from tests.benchmarks.serving import contestants
-from tests.benchmarks.serving.load import Drain, Latency, Load
+from tests.benchmarks.serving import opponents, report
+from tests.benchmarks.serving.contestants import ALL, Place
+from tests.benchmarks.serving.load import Load
+from tests.benchmarks.serving.results import Drain, Latency, Measured, bounds
 from tests.benchmarks.training.job import run_job
 from tests.benchmarks.training.setup import Setup, generated_batch, servers
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from control_plane.settings import Servers
+    from tests.benchmarks.machine import Machine
     from tests.benchmarks.serving.contestants import Contestant
 
 _LISTINGS, _SEED = 2_000, 77
 _WIDTH = 120  # of tables in a pipe
-_COLUMNS = ("contestant", "requests/s", "p50 ms", "p99 ms", "p99.9 ms", "worst ms", "answers")
-_DRAINED = ("contestant", "backlog", "seconds", "requests/s", "CPU us a request", "memory MB")
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What one contestant did; ``cpu_us`` is its processor time for a request of the last backlog."""
-
-    name: str
-    latencies: tuple[Latency, ...]
-    drains: tuple[Drain, ...]
-    cpu_us: float
-    resident_bytes: int
+# What is asked for, and what is enough to see that all works.
+_FULL = {"rates": (50, 200, 1_000), "seconds": 30.0, "warm": 20_000, "backlogs": (50_000, 200_000)}
+_QUICK = {"rates": (50, 200), "seconds": 3.0, "warm": 500, "backlogs": (2_000,)}
+_ROWS, _QUICK_ROWS = 20_000, 1_500
 
 
 def main() -> int:
@@ -70,49 +68,60 @@ def main() -> int:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-serving-")))
         with progress.work("starting Kafka, HDFS and MLflow"):
             addresses = stack.enter_context(servers(folder / "sandbox"))
-        version = _train(told, addresses, folder, progress)
+        setup = Setup(addresses, folder, told.logs, 3, 1, cores=2, memory="2g", limit_s=1_800, view=progress)
+        version = _train(told, setup)
+        plain = opponents.fit(setup, told.rows)
         ensure_topics(addresses.kafka_bootstrap_servers, load(Topics))
-        measured = _measure(told, addresses, folder, version, progress)
-    _show(measured)
-    if told.out:
-        told.out.write_text(
-            json.dumps({"machine": asdict(machine), "figures": [asdict(m) for m in measured]})
-        )
-    return 0
+        cores = len(os.sched_getaffinity(0))
+        place = Place(addresses, folder, told.logs, version, plain, load(Topics).partitions, cores)
+        measured = _measure(told, place, progress)
+    return _show(told, machine, measured)
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.serving", description=__doc__)
-    parser.add_argument("--rates", type=_numbers, default=(50, 200, 1_000), help="requests/s: 50,200,1000")
-    parser.add_argument("--seconds", type=float, default=30, help="at each rate")
-    parser.add_argument("--backlogs", type=_numbers, default=(50_000, 200_000), help="requests, in turn")
-    parser.add_argument("--rows", type=int, default=20_000, help="listings that the model is trained on")
+    parser.add_argument(
+        "--quick", action="store_true", help="for a try: short runs, of which nothing is judged"
+    )
+    parser.add_argument("--rates", type=_numbers, help="requests/s: 50,200,1000")
+    parser.add_argument("--seconds", type=float, help="at each rate: 30")
+    parser.add_argument("--warm", type=int, help="requests that each contestant answers before: 20000")
+    parser.add_argument("--backlogs", type=_numbers, help="requests, in turn: 50000,200000")
+    parser.add_argument("--rows", type=int, help="listings that the models are trained on: 20000")
     parser.add_argument("--model", type=Path, help="a saved PipelineModel's folder, in place of a training")
+    parser.add_argument("--only", type=lambda text: text.split(","), default=list(ALL), help=",".join(ALL))
+    parser.add_argument("--seed", type=int, help="of the order in which they come; by chance unless given")
     parser.add_argument("--out", type=Path, help="a file for all figures, as JSON")
     parser.add_argument("--logs", type=Path, default=Path(".pipelines/benchmarks"))
-    return parser.parse_args()
+    told = parser.parse_args()
+    for name, known in (_QUICK if told.quick else _FULL).items():
+        if getattr(told, name) is None:
+            setattr(told, name, known)
+    told.rows = told.rows or (_QUICK_ROWS if told.quick else _ROWS)
+    if unknown := set(told.only) - ALL.keys():
+        parser.error(f"--only knows {','.join(ALL)}, not {','.join(sorted(unknown))}")
+    return told
 
 
 def _numbers(text: str) -> tuple[int, ...]:
     return tuple(int(one.replace("_", "")) for one in text.split(","))
 
 
-def _train(told: argparse.Namespace, addresses: Servers, folder: Path, view: View) -> int:
+def _train(told: argparse.Namespace, setup: Setup) -> int:
     """Train on generated listings, as the control plane has it done, and return the version."""
     if told.model:
-        return _register(addresses, told.model)
-    setup = Setup(addresses, folder, told.logs, 3, 1, cores=2, memory="2g", limit_s=1_800, view=view)
+        return _register(setup.servers.mlflow_tracking_uri, told.model)
     with generated_batch(setup, told.rows) as batch:
         run_job(setup, batch, 1)
-    version = Registry(addresses.mlflow_tracking_uri).trained_by(f"train-{batch.name}-1")
+    version = Registry(setup.servers.mlflow_tracking_uri).trained_by(f"train-{batch.name}-1")
     if version is None:
         raise BenchmarkError("the training registered nothing")
     return int(version.version)
 
 
-def _register(addresses: Servers, model: Path) -> int:
+def _register(mlflow_tracking_uri: str, model: Path) -> int:
     """Register a saved model and return the version."""
-    name, client = Serving().model, mlflow.MlflowClient(addresses.mlflow_tracking_uri)
+    name, client = Serving().model, mlflow.MlflowClient(mlflow_tracking_uri)
     run = client.create_run("0")
     client.log_artifacts(run.info.run_id, str(model), "model/sparkml")
     client.create_registered_model(name)
@@ -121,18 +130,17 @@ def _register(addresses: Servers, model: Path) -> int:
     return int(client.create_model_version(name, source, run.info.run_id, tags=tags).version)
 
 
-def _measure(
-    told: argparse.Namespace, addresses: Servers, folder: Path, version: int, view: View
-) -> list[Measured]:
+def _measure(told: argparse.Namespace, place: Place, view: View) -> list[Measured]:
     asked = list(islice(listings(_LISTINGS, _SEED), _LISTINGS))
-    found = []
-    for contestant in (
-        contestants.relay(addresses, told.logs, load(Topics).partitions),
-        contestants.serving(addresses, folder, told.logs, version),
-    ):
-        with contestant as one:
-            found.append(_one(told, one, addresses.kafka_bootstrap_servers, asked, view))
-    return found
+    seed = random.randrange(1_000) if told.seed is None else told.seed
+    order = sorted(told.only)
+    random.Random(seed).shuffle(order)  # so that none always comes when the machine is fresh, or worn
+    view.fact(f"in the order {', '.join(order)} (--seed {seed})")
+    found = {}
+    for name in order:
+        with ALL[name](place) as contestant:
+            found[name] = _one(told, contestant, place.servers.kafka_bootstrap_servers, asked, view)
+    return [found[name] for name in ALL if name in found]
 
 
 def _one(
@@ -142,8 +150,11 @@ def _one(
     asked: Sequence[dict[str, str]],
     view: View,
 ) -> Measured:
-    latencies, drains = list[Latency](), list[Drain]()
+    latencies, drains, cpu_us = list[Latency](), list[Drain](), 0.0
     with Load(kafka, contestant.requests, contestant.answers, asked) as load_:
+        if told.warm:
+            with view.work(f"{contestant.name}: {told.warm:,} requests to get warm"):
+                load_.drain(told.warm)
         for rate in told.rates:
             with view.work(f"{contestant.name}: {rate:,} requests/s"):
                 latencies.append(load_.steady(rate, told.seconds))
@@ -155,27 +166,20 @@ def _one(
     return Measured(contestant.name, tuple(latencies), tuple(drains), cpu_us, contestant.resident_bytes)
 
 
-def _show(measured: Sequence[Measured]) -> None:
+def _show(told: argparse.Namespace, machine: Machine, measured: Sequence[Measured]) -> int:
+    """Print the tables, keep the figures, and return the exit status."""
     tables = View(Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH))
-    rows = [
-        [one.name, f"{at.rate:,}", *(f"{ms:,.1f}" for ms in (*at.percentiles, at.worst)), f"{at.answers:,}"]
-        for one in measured
-        for at in one.latencies
-    ]
-    tables.table("From a request's record to its answer's, by the broker's clock", _COLUMNS, rows)
-    drained = [
-        [
-            one.name,
-            f"{drain.requests:,}",
-            f"{drain.seconds:,.1f}",
-            f"{drain.rate:,.0f}",
-            f"{one.cpu_us:,.0f}" if drain is one.drains[-1] else "",
-            f"{one.resident_bytes / 1e6:,.0f}",
-        ]
-        for one in measured
-        for drain in one.drains
-    ]
-    tables.table("A backlog, sent as fast as the broker takes it", _DRAINED, drained)
+    tables.fact(f"on {machine}")
+    title = "From a request's record to its answer's, by the broker's clock"
+    tables.table(title, report.LATENCIES, report.latencies(measured))
+    tables.table("A backlog, sent as fast as the broker takes it", report.DRAINS, report.drains(measured))
+    found = [] if told.quick else bounds(measured)
+    if found:
+        tables.table("Bounds", report.BOUNDS, report.judged(found))
+    if told.out:
+        kept = {"machine": asdict(machine), "figures": [asdict(one) for one in measured]}
+        told.out.write_text(json.dumps(kept | {"bounds": [asdict(one) for one in found]}))
+    return 0 if all(one.holds for one in found) else 1
 
 
 def _end(*_: object) -> NoReturn:

@@ -5,46 +5,25 @@ from __future__ import annotations
 import itertools
 import json
 import time
-from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from confluent_kafka import Consumer, Producer, TopicPartition
 
 from tests.benchmarks.processes import BenchmarkError
+from tests.benchmarks.serving.results import Drain, Latency
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-
-    from confluent_kafka import Message
 
 PERCENTILES = (50, 99, 99.9)
 _WARM_S = 3.0
 _PATIENCE_S = 120.0
 
-
-@dataclass(frozen=True)
-class Latency:
-    """At a rate (requests a second): percentiles and the worst, milliseconds, and how many they are of."""
-
-    rate: float
-    percentiles: tuple[float, ...]
-    worst: float
-    answers: int
-
-
-@dataclass(frozen=True)
-class Drain:
-    """A backlog: how many requests, and the seconds from the first one's record to the last answer's."""
-
-    requests: int
-    seconds: float
-
-    @property
-    def rate(self) -> float:
-        """Requests a second."""
-        return self.requests / self.seconds
+# An answer's value and when it was appended, in ms: values are looked into only when all have come, since who
+# is measured has the same cores.
+_Raw = tuple[bytes, int]
 
 
 class Load:
@@ -81,7 +60,7 @@ class Load:
         """Send so many a second for so long; the first three seconds are not counted."""
         self._at_the_end()
         requests, begun = self._requests(), time.monotonic()
-        wanted, sent, answers = int(rate * (seconds + _WARM_S)), 0, list[tuple[float, float]]()
+        wanted, sent, answers = int(rate * (seconds + _WARM_S)), 0, list[_Raw]()
         while sent < wanted:
             due = min(wanted, int((time.monotonic() - begun) * rate) + 1)
             for key, value in itertools.islice(requests, due - sent):
@@ -91,8 +70,8 @@ class Load:
             answers += self._read(0.002 if rate > 200 else 0.005)
         self._producer.flush()
         answers += self._rest(wanted - len(answers))
-        first = min(asked for asked, _ in answers)
-        late = np.array([answered - asked for asked, answered in answers if asked >= first + 1000 * _WARM_S])
+        asked, answered = _times(answers)
+        late = (answered - asked)[asked >= asked.min() + 1000 * _WARM_S]
         found = tuple(float(one) for one in np.percentile(late, PERCENTILES))
         return Latency(rate, found, float(late.max()), len(late))
 
@@ -103,9 +82,8 @@ class Load:
             self._producer.produce(self._topics[0], key=key, value=value)
             self._producer.poll(0)
         self._producer.flush()
-        answers = self._rest(requests)
-        seconds = (max(answered for _, answered in answers) - min(asked for asked, _ in answers)) / 1000
-        return Drain(requests, seconds)
+        asked, answered = _times(self._rest(requests))
+        return Drain(requests, float(answered.max() - asked.min()) / 1000)
 
     def _requests(self) -> Iterator[tuple[str, bytes]]:
         run = next(self._runs)
@@ -121,11 +99,12 @@ class Load:
             place.offset = self._consumer.get_watermark_offsets(place, timeout=30)[1]
         self._consumer.assign(places)
 
-    def _read(self, wait_s: float) -> list[tuple[float, float]]:
-        return [_times(message) for message in self._consumer.consume(5_000, wait_s) if not message.error()]
+    def _read(self, wait_s: float) -> list[_Raw]:
+        found = self._consumer.consume(5_000, wait_s)
+        return [(one.value() or b"", one.timestamp()[1]) for one in found if not one.error()]
 
-    def _rest(self, missing: int) -> list[tuple[float, float]]:
-        answers, give_up = list[tuple[float, float]](), time.monotonic() + _PATIENCE_S
+    def _rest(self, missing: int) -> list[_Raw]:
+        answers, give_up = list[_Raw](), time.monotonic() + _PATIENCE_S
         while len(answers) < missing:
             if found := self._read(0.2):
                 answers += found
@@ -135,7 +114,7 @@ class Load:
         return answers
 
 
-def _times(message: Message) -> tuple[float, float]:
-    """Return when the request's record and the answer's were appended, milliseconds."""
-    asked = json.loads(message.value() or b"")["requested_at"]
-    return datetime.fromisoformat(asked).timestamp() * 1000, float(message.timestamp()[1])
+def _times(answers: Sequence[_Raw]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Return when the requests' records and the answers' were appended, milliseconds."""
+    asked = [datetime.fromisoformat(json.loads(value)["requested_at"]).timestamp() for value, _ in answers]
+    return np.array(asked) * 1000, np.array([at for _, at in answers], dtype=float)

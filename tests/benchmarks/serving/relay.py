@@ -23,6 +23,7 @@ def main() -> None:
     )
     partitions = consumer.list_topics(requests, timeout=30).topics[requests].partitions
     consumer.assign([TopicPartition(requests, number, OFFSET_BEGINNING) for number in partitions])
+    sys.stderr.write("ready\n")
     while True:
         message = consumer.poll(0.1)
         if message is not None and not message.error():

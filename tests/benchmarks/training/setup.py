@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from control_plane.demo.view import View
     from control_plane.settings import Servers
 
-_SEED = 11
+GENERATED = 11  # the seed of what is trained on
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def generated_batch(setup: Setup, rows: int) -> Iterator[Batch]:
             done += new
             show(done, f"{done:,}")
 
-        report = generate(rows, _SEED, made, on_rows=on_rows)
+        report = generate(rows, GENERATED, made, on_rows=on_rows)
     with setup.view.work(f"uploading {report.bytes / 1e6:,.0f} MB to HDFS"):
         deliver(setup.servers.hdfs_url, made, name)
     shutil.rmtree(made)

@@ -217,3 +217,47 @@ def test_windows_that_overlap_are_compared_each(step, lost):
 
     assert found.windows == len(kept)
     assert len(found.differences) == int(lost)
+
+
+TIMES = range(0, 20 * MINUTE, 7_000)  # of outcomes, ms
+
+
+def published(steps: list[tuple[int, int]]) -> dict[int, list[int]]:
+    """By start, the outcomes in each window of a minute that the application publishes.
+
+    ``steps`` are (from when on, ms; a window begins every so many ms), one after the other.
+    """
+    held: dict[int, list[int]] = {}
+    for ms in TIMES:
+        step = next(step for since, step in reversed(steps) if since <= ms)
+        for start in range(ms - ms % step, ms - MINUTE, -step):
+            held.setdefault(start, []).append(ms)
+    return held
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [(0, 60_000), (8 * MINUTE + 20_000, 15_000)],
+        [(0, 15_000), (8 * MINUTE + 20_000, 60_000)],
+        [(0, 20_000), (6 * MINUTE, 10_000), (13 * MINUTE + 5_000, 30_000)],
+    ],
+)
+@pytest.mark.parametrize("lost", [None, 3 * MINUTE, 15 * MINUTE, 3 * MINUTE + 30_000, 15 * MINUTE + 30_000])
+def test_windows_that_begin_more_or_less_often_than_before_leave_no_gaps(steps, lost):
+    work = Recomputation(horizon=HOUR_S, lead=60, now=NOON / 1000 + HOUR_S, grace=60)
+    for number, ms in enumerate(TIMES):
+        one = answer(f"r-{number}", number, low=None, high=None, members={}) | {"actual": 9_000.0 + ms % 977}
+        work.take_outcome(json.dumps(one).encode(), NOON + ms)
+    windows = published(steps)
+    for start, held in windows.items():
+        if start != lost:
+            rows = [(10_000.0, 9_000.0 + ms % 977, None) for ms in held]
+            work.take_metric(window(rows, "stack", start + MINUTE))
+
+    found = work.verdict()
+
+    was_due = lost in windows
+    assert len(found.differences) == was_due, found.differences
+    assert found.windows + found.unverifiable == len(windows) - was_due
+    assert found.unverifiable < 30

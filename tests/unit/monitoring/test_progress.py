@@ -14,6 +14,7 @@ def reported(**changes: Any) -> dict[str, Any]:
     return {
         "batchId": 7,
         "batchDuration": 1500,
+        "durationMs": {"addBatch": 1200, "walCommit": 300, "triggerExecution": 1500},
         "eventTime": {"watermark": "2026-01-31T12:00:00.000Z"},
         "stateOperators": [
             {"operatorName": "stateStoreSave", "numRowsTotal": 4, "numRowsDroppedByWatermark": 0},
@@ -35,7 +36,9 @@ def test_a_batch_in_which_all_counted_has_no_losses() -> None:
         watermark=datetime(2026, 1, 31, 12, tzinfo=UTC),
         read={"outcomes": 10},
         open_windows=4,
+        state_rows=13,
         seconds=1.5,
+        steps={"addBatch": 1200, "walCommit": 300},
     )
     assert progress.losses == {}
 
