@@ -222,10 +222,10 @@ class XGBoostMember:
     workers: int = 1
     validation_workers: int = 1
     grid: tuple[Params, ...] = (
-        {"leaves": 64, "learning_rate": 0.1, "l2": 2.0},
-        {"leaves": 128, "learning_rate": 0.05, "l2": 10.0},
-        {"leaves": 256, "learning_rate": 0.06, "l2": 20.0},
+        {"leaves": 64, "learning_rate": 0.07, "l2": 4.0},
         {"leaves": 32, "learning_rate": 0.1, "l2": 2.0},
+        {"leaves": 64, "learning_rate": 0.1, "l2": 2.0},
+        {"leaves": 128, "learning_rate": 0.07, "l2": 10.0},
     )
 
     def fit(self, train: DataFrame, encoding: Encoding, params: Params) -> Fit:
