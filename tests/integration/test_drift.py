@@ -27,7 +27,8 @@ from spark_apps.drift.reference import (
     number_bins,
     output_bins,
 )
-from tests.integration.test_monitoring import PARTITIONS, App, Log, parsed
+from tests.chaos.monitoring.application import Application
+from tests.integration.test_monitoring import PARTITIONS, Log, parsed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -140,16 +141,16 @@ def brokers(sandbox: Servers) -> str:
 
 
 @pytest.fixture
-def app(sandbox: Servers, brokers: str, tmp_path: Path) -> Iterator[App]:
+def app(sandbox: Servers, brokers: str, tmp_path: Path) -> Iterator[Application]:
     settings = {"MONITORING_DRIFT_WINDOW": str(WINDOW_MS / 1000), "MONITORING_DRIFT_AT_LEAST": str(AT_LEAST)}
-    app = App(sandbox, tmp_path, **settings)
+    app = Application(sandbox, tmp_path, **settings)
     yield app
     app.end()
 
 
 @pytest.mark.timeout(900)  # two starts of Spark: a minute here, many on a busy machine
 def test_every_window_is_held_against_what_its_version_was_trained_on(
-    app: App, sandbox: Servers, brokers: str, tmp_path: Path
+    app: Application, sandbox: Servers, brokers: str, tmp_path: Path
 ) -> None:
     [part] = generate(700, 31, tmp_path / "listings", parts=1).parts
     with part.open(newline="") as file:

@@ -99,6 +99,6 @@ def generated_batch(setup: Setup, rows: int) -> Iterator[Batch]:
         deliver(setup.servers.hdfs_url, made, name)
     shutil.rmtree(made)
     try:
-        yield Batch(name, rows, report.best_with_wrong.rmse)
+        yield Batch(name, rows, report.best.rmse)
     finally:
         InsecureClient(setup.servers.hdfs_url, user="simulator").delete(f"/batches/{name}", recursive=True)
