@@ -9,12 +9,15 @@ on where it stopped.
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from datetime import UTC, datetime
+from typing import Any
 
 import structlog
 from confluent_kafka import KafkaException
+from pyspark import SparkContext
 
 from control_plane import logs, topics
 from control_plane.registry import Registry
@@ -44,8 +47,9 @@ def main() -> int:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
+    leaving = threading.Event()
     try:
-        run(load(Monitoring), load(Servers), stopping)
+        run(load(Monitoring), load(Servers), stopping, leaving)
     except (
         KafkaException,
         SettingsError,
@@ -55,18 +59,37 @@ def main() -> int:
     ) as error:
         log.error("monitoring.failed", reason=str(error))  # noqa: TRY400 the reason says it all
         return 1
+    finally:
+        leaving.set()
     log.info("monitoring.stopped")
     return 0
 
 
-def run(settings: Monitoring, servers: Servers, stopping: threading.Event) -> None:
-    """Keep both queries running until ``stopping`` is set."""
+def _end_with_the_jvm(leaving: threading.Event) -> None:
+    """End this process with status 1 as soon as Spark's JVM has ended, unless it is ``leaving`` anyway.
+
+    A call that waits for an answer of a JVM that was killed may wait for ever.
+    """
+    gateway: Any = SparkContext._gateway
+
+    def wait() -> None:
+        gateway.proc.wait()
+        if not leaving.is_set():
+            log.error("monitoring.failed", reason="Spark's JVM has ended")
+            os._exit(1)
+
+    threading.Thread(target=wait, name="jvm", daemon=True).start()
+
+
+def run(settings: Monitoring, servers: Servers, stopping: threading.Event, leaving: threading.Event) -> None:
+    """Keep both queries running until ``stopping`` is set; ``leaving`` is to be set when this returns."""
     brokers = servers.kafka_bootstrap_servers
     topics.ensure_topics(brokers, load(Topics))
     java = {"spark.driver.defaultJavaOptions": settings.java_options}
     spark = spark_session(
         "monitoring", cores=settings.cores, memory=settings.memory, conf=java | state.options(settings)
     )
+    _end_with_the_jvm(leaving)
     lock = state.hold(spark, settings.checkpoint_root)  # held as long as it is referred to
 
     outcomes = joining.outcomes(

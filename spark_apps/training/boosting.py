@@ -32,7 +32,7 @@ class XGBoost:
     seen: int
     learning_rate: float = 0.1
     min_child_weight: float = 2.0
-    subsample: float = 0.8
+    subsample: float = 0.9
     columns_a_tree: float = 0.6
     l2: float = 2.0
     workers: int = 1

@@ -11,7 +11,6 @@ import pytest
 from pyspark.sql import functions as F
 
 from control_plane.simulator.generator import listings
-from spark_apps.listings.cleaning import unreadable
 from spark_apps.listings.features import (
     CATEGORIES,
     NUMBER_COLUMNS,
@@ -44,7 +43,7 @@ def asked() -> list[dict[str, str]]:
 def ours(spark: SparkSession, asked: list[dict[str, str]]) -> list[Row]:
     schema = text_schema()
     rows = [[one.get(name) or None for name in schema.names] for one in asked]
-    raw = spark.createDataFrame(rows, schema).withColumn("unreadable", unreadable())
+    raw = spark.createDataFrame(rows, schema)
     raw.createOrReplaceTempView("asked")
     added = spark.sql(statement(TODAY).replace("__THIS__", "asked"))
     return added.select("unreadable", *(F.col(name) for name in (*NUMBER_COLUMNS, *TEXT_COLUMNS))).collect()

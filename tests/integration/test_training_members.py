@@ -85,7 +85,7 @@ class TestServedBoosting:
 
         settings = TrainingSettings()
         member = XGBoostMember(settings.boosting_rounds, settings.boosting_nodes)
-        stopped = {"leaves": 128, "learning_rate": 0.05, "l2": 2.0}
+        stopped = {"leaves": 64, "learning_rate": 0.05, "l2": 2.0}
         for number, params in enumerate((stopped, stopped | {"rounds": 300})):
             fit = member.fit(rows.where("key % 20 = 0"), encoding, params)
             served = PipelineModel(fit.stages((tmp_path / f"model-{number}").as_uri()))
