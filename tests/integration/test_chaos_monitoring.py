@@ -34,4 +34,4 @@ def test_errors_are_those_that_are_recomputed_whenever_the_application_is_killed
         [run] = campaign(Application(servers, tmp_path), kafka, [Plan(1, 100, KILLS)])
     assert run.problems == []
     assert run.outcomes > 500
-    assert run.windows > 20
+    assert run.windows > 4  # of two seconds: how many depends on how fast the machine is
