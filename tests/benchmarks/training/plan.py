@@ -36,6 +36,22 @@ class BoostingSetting:
     patience: int
     seed: int
 
+    def for_xgboost(self) -> dict[str, Any]:
+        """Return what XGBoost itself is told of it."""
+        return {
+            "objective": "reg:squarederror",
+            "tree_method": "hist",
+            "grow_policy": "lossguide",
+            "max_depth": self.depth,
+            "max_leaves": self.leaves,
+            "learning_rate": self.learning_rate,
+            "min_child_weight": self.min_child_weight,
+            "subsample": self.subsample,
+            "colsample_bytree": self.columns_a_tree,
+            "reg_lambda": self.l2,
+            "seed": self.seed,
+        }
+
 
 @dataclass(frozen=True)
 class Plan:

@@ -26,7 +26,7 @@ def prepare(fold: Fold, threads: int) -> Fit:
 
     def fit(setting: BoostingSetting) -> Fitted:
         booster = xgboost.train(
-            _params(setting, threads),
+            setting.for_xgboost() | {"nthread": threads},
             train,
             setting.rounds,
             evals=[(validation, "stopping")],
@@ -37,23 +37,6 @@ def prepare(fold: Fold, threads: int) -> Fit:
         return Fitted(booster.predict(asked, iteration_range=(0, rounds)), rounds)
 
     return fit
-
-
-def _params(setting: BoostingSetting, threads: int) -> dict[str, Any]:
-    return {
-        "objective": "reg:squarederror",
-        "tree_method": "hist",
-        "grow_policy": "lossguide",
-        "max_depth": setting.depth,
-        "max_leaves": setting.leaves,
-        "learning_rate": setting.learning_rate,
-        "min_child_weight": setting.min_child_weight,
-        "subsample": setting.subsample,
-        "colsample_bytree": setting.columns_a_tree,
-        "reg_lambda": setting.l2,
-        "seed": setting.seed,
-        "nthread": threads,
-    }
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import xgboost
@@ -70,7 +70,7 @@ class Model:
         features = encoder.matrix(cleaned)
         train, validation = (_matrix(encoder, features[rows], label[rows]) for rows in (~stops, stops))
         booster = xgboost.train(
-            _params(setting),
+            setting.for_xgboost(),
             train,
             setting.rounds,
             evals=[(validation, "stopping")],
@@ -92,22 +92,6 @@ def _price(listing: Mapping[str, str]) -> float | None:
     except (KeyError, ValueError):
         return None
     return price if _CHEAPEST <= price <= _DEAREST else None
-
-
-def _params(setting: BoostingSetting) -> dict[str, Any]:
-    return {
-        "objective": "reg:squarederror",
-        "tree_method": "hist",
-        "grow_policy": "lossguide",
-        "max_depth": setting.depth,
-        "max_leaves": setting.leaves,
-        "learning_rate": setting.learning_rate,
-        "min_child_weight": setting.min_child_weight,
-        "subsample": setting.subsample,
-        "colsample_bytree": setting.columns_a_tree,
-        "reg_lambda": setting.l2,
-        "seed": setting.seed,
-    }
 
 
 def main() -> None:
