@@ -1,7 +1,7 @@
 """The live errors once more, from the topics alone and without Spark: do outcomes and windows hold? Pure.
 
-The same words as in ``spark_apps/monitoring``, decided by other code: the first answer to a request and the
-first usable price of it make an outcome, when the price came within the horizon; an outcome counts in the
+The same words as in ``spark_apps/monitoring``, decided by other code: the first answer to a request for which
+a usable price came within the horizon makes an outcome with the first such price; an outcome counts in the
 window of its own record's time. Windows may overlap, and how often one begins may change as time goes on.
 Memory grows with the answers, prices and outcomes that are read.
 """
@@ -39,6 +39,14 @@ class Window(NamedTuple):
     model: str
 
 
+class _Met(NamedTuple):
+    """An answer and the price in US dollars that judges it; both were there at ``at_ms``."""
+
+    answer: records.Answer
+    actual: float
+    at_ms: int
+
+
 @dataclass
 class Verdict:
     """What was compared and what differs, a sentence each; ``pending`` may come yet.
@@ -65,8 +73,8 @@ class Recomputation:
         self._horizon_ms, self._lead_ms = horizon * 1000, lead * 1000
         self._settled_ms = (now - grace) * 1000
         self._places: set[tuple[int, int]] = set()
-        self._answers: dict[str, tuple[records.Answer, int]] = {}
-        self._prices: dict[str, tuple[float, int]] = {}
+        self._answers: dict[str, list[tuple[records.Answer, int]]] = {}
+        self._prices: dict[str, list[tuple[float, int]]] = {}
         self._outcomes: dict[str, tuple[records.Outcome, int]] = {}
         self._outcomes_from_ms = 0
         self._windows: dict[Window, records.ErrorWindow] = {}
@@ -82,14 +90,14 @@ class Recomputation:
         if place not in self._places:
             self._places.add(place)
             if answer.status == "predicted" and answer.request_id is not None and answer.price is not None:
-                self._answers.setdefault(answer.request_id, (answer, at_ms))
+                self._answers.setdefault(answer.request_id, []).append((answer, at_ms))
 
     def take_listing(self, value: bytes | None, at_ms: int) -> None:
         """Take a record of ``listings``; only prices matter."""
         if prices.is_price(value):
             price = json.loads(value or b"")
             if _MIN_DOLLARS <= price["price"] <= _MAX_DOLLARS:
-                self._prices.setdefault(price["request_id"], (float(price["price"]), at_ms))
+                self._prices.setdefault(price["request_id"], []).append((float(price["price"]), at_ms))
 
     def take_outcome(self, value: bytes | None, at_ms: int) -> None:
         """Take a record of ``outcomes``: the first of a request counts, a repeated batch writes it again."""
@@ -123,19 +131,26 @@ class Recomputation:
         return found
 
     def _compare_outcomes(self, found: Verdict) -> None:
-        for request, (answer, answered_ms) in self._answers.items():
-            actual, came_ms = self._prices.get(request, (None, 0))
-            if actual is None or not -self._lead_ms <= came_ms - answered_ms <= self._horizon_ms:
+        for request in self._answers:
+            met = self._first_to_meet(request)
+            if met is None:
                 continue
             outcome, _ = self._outcomes.get(request, (None, 0))
             if outcome is not None:
                 found.outcomes += 1
-                if wrong := _differing(outcome, answer, actual):
+                if wrong := _differing(outcome, met.answer, met.actual):
                     found.differences.append(f"the outcome of {request} has another {', '.join(wrong)}")
-            elif max(answered_ms, came_ms) > self._settled_ms:
+            elif met.at_ms > self._settled_ms:
                 found.pending += 1
             else:
                 found.differences.append(f"{request} has an answer and a price, and no outcome")
+
+    def _first_to_meet(self, request: str) -> _Met | None:
+        for answer, answered_ms in self._answers[request]:
+            for actual, came_ms in self._prices.get(request, ()):
+                if -self._lead_ms <= came_ms - answered_ms <= self._horizon_ms:
+                    return _Met(answer, actual, max(answered_ms, came_ms))
+        return None
 
     def _compare_windows(self, found: Verdict) -> None:
         lengths = {key.end - key.start for key in self._windows}

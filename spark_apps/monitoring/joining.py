@@ -2,17 +2,19 @@
 
 What counts, in words:
 
-- An answer counts when it is the first for its request's (partition, offset): the reader's rule. Of several
-  requests with one id, the first that got a price predicted counts.
-- A price counts when it is well-formed (serving tells prices from requests by the same rule), between a
-  cent and a billion dollars, and the first such for its request id.
+- An answer counts when it is the first for its request's (partition, offset): the reader's rule.
+- A price counts when it is well-formed (serving tells prices from requests by the same rule), and between a
+  cent and a billion dollars.
 - The two meet when the price came at most ``price_horizon`` after its answer, or at most ``price_lead``
   before it, by the broker's clock. Which of them this application reads first does not matter.
+- Of a request id that meets more than once, the first answer that got a price predicted counts, with the
+  first price that it meets.
 
-"First" is by order in the topic. It survives one shuffle, because what belongs together is in one partition
-(a key's records are, and an answer is written to its request's partition), is therefore read by one task,
-and a task writes to a shuffle in the order in which it reads. It does not survive a second shuffle, hence
-the sort before the second choice among the answers.
+"First" is by order in the topic. What belongs together is in one partition (a key's records are, and an
+answer is written to its request's partition), so nothing is read before what stands before it, and the first
+two that meet do so in the first batch in which the request id meets at all. The pairs of that batch are
+sorted; those of later batches come too late. That is why first and second ones are told apart only where they
+meet: what is remembered for it grows with the outcomes, not with the requests.
 
 The watermark here only says when to forget. Its delay is as long as a price may be away from its answer, so
 whatever may still meet is remembered, no record of the last ``price_horizon`` is ever late, and nothing has
@@ -56,43 +58,40 @@ def is_between(column: str, low: float, high: float) -> Column:
 
 
 def answers(predictions: DataFrame, remembered: float) -> DataFrame:
-    """Return the answers that count, each once.
+    """Return all answers, second ones and rejections included.
 
-    Needs: value, timestamp of ``predictions``. Gives: answer (struct as in the contract), answered_at
-    (the broker's time), request_id. ``remembered`` is in seconds.
+    Needs: value, offset, timestamp of ``predictions``. Gives: answer (struct as in the contract), answered_at
+    (the broker's time), answer_order (within the request's partition), request_id, is_usable (whether it
+    holds a price that can be judged). ``remembered`` is in seconds.
     """
     answer = F.col("answer")
     placed = answer["partition"].isNotNull() & answer["offset"].isNotNull()
     predicted = F.coalesce(answer["status"] == "predicted", F.lit(False))
-    usable = (
-        answer["request_id"].isNotNull()
-        & answer["model_version"].isNotNull()
-        & is_between("answer.price", -MAX_DOLLARS, MAX_DOLLARS)
-    )
+    usable = answer["model_version"].isNotNull() & is_between("answer.price", -MAX_DOLLARS, MAX_DOLLARS)
+    named = answer["request_id"].isNotNull()
     return (
-        predictions.select(parsed(ANSWER).alias("answer"), F.col("timestamp").alias("answered_at"))
+        predictions.select(
+            parsed(ANSWER).alias("answer"),
+            F.col("offset").alias("answer_order"),
+            F.col("timestamp").alias("answered_at"),
+        )
         .withWatermark("answered_at", seconds(remembered))
         .observe(
             "answers",
             F.count(F.lit(1)).alias("read"),
-            F.count_if(~placed | (predicted & ~usable)).alias("unusable"),
+            F.count_if(~placed | (predicted & ~(named & usable))).alias("unusable"),
         )
-        .where(placed)
-        .withColumns({"at_partition": answer["partition"], "at_offset": answer["offset"]})
-        .dropDuplicatesWithinWatermark(["at_partition", "at_offset"])
-        .where(predicted & usable)
-        .select("answer", "answered_at", answer["request_id"].alias("request_id"))
-        .repartition("request_id")
-        .sortWithinPartitions("answer.partition", "answer.offset")
-        .dropDuplicatesWithinWatermark(["request_id"])
+        .where(placed & named)
+        .withColumns({"request_id": answer["request_id"], "is_usable": predicted & usable})
     )
 
 
 def prices(listings: DataFrame, remembered: float) -> DataFrame:
-    """Return the prices that count, each once.
+    """Return the prices that count, second ones included.
 
-    Needs: value, timestamp of ``listings``, requests included: they move the watermark on. Gives: priced_id
-    (the request id), actual (US dollars), priced_at (text, the manager's), came_at (the broker's time).
+    Needs: value, offset, timestamp of ``listings``, requests included: they move the watermark on. Gives:
+    priced_id (the request id), actual (US dollars), priced_at (text, the manager's), came_at (the broker's
+    time), price_order (within the request's partition).
     """
     price = F.col("price")
     usable = is_between("price.price", MIN_DOLLARS, MAX_DOLLARS)
@@ -102,7 +101,11 @@ def prices(listings: DataFrame, remembered: float) -> DataFrame:
     return (
         # No filter is pushed below an observation: requests reach the watermark before they are dropped.
         requests.prices(all_records)
-        .select(parsed(PRICE).alias("price"), F.col("timestamp").alias("came_at"))
+        .select(
+            parsed(PRICE).alias("price"),
+            F.col("offset").alias("price_order"),
+            F.col("timestamp").alias("came_at"),
+        )
         .observe("prices", F.count(F.lit(1)).alias("read"), F.count_if(~usable).alias("unusable"))
         .where(usable)
         .select(
@@ -110,19 +113,19 @@ def prices(listings: DataFrame, remembered: float) -> DataFrame:
             price["price"].alias("actual"),
             price["priced_at"].alias("priced_at"),
             "came_at",
+            "price_order",
         )
-        .dropDuplicatesWithinWatermark(["priced_id"])
     )
 
 
 def outcomes(predictions: DataFrame, listings: DataFrame, *, horizon: float, lead: float) -> DataFrame:
     """Join the answers with the prices that came ``lead`` seconds before them to ``horizon`` after.
 
-    Needs: value, timestamp of both topics. Gives: key (the request id) and value (JSON) of ``outcomes``.
+    Needs: value, offset, timestamp of both topics. Gives: key (the request id) and value (JSON).
     """
     # A request id is new again only when neither its answer nor its price can meet anything any more.
     remembered = horizon + lead
-    met = answers(predictions, remembered).join(
+    pairs = answers(predictions, remembered).join(
         prices(listings, remembered),
         F.expr(
             f"""request_id = priced_id
@@ -130,7 +133,23 @@ def outcomes(predictions: DataFrame, listings: DataFrame, *, horizon: float, lea
             AND came_at <= answered_at + INTERVAL {round(horizon * 1000)} MILLISECONDS"""
         ),
     )
+    met = (
+        pairs.drop("came_at")  # one event time is what the next steps need
+        .withColumns({"at_partition": F.col("answer.partition"), "at_offset": F.col("answer.offset")})
+        .transform(_first, "request_id", "at_partition", "at_offset")
+        .where("is_usable")
+        .transform(_first, "request_id")
+    )
     outcome = F.struct("answer.*", "actual", "priced_at")
     return met.select(
         F.col("request_id").alias("key"), F.to_json(outcome, {"ignoreNullFields": "false"}).alias("value")
+    )
+
+
+def _first(pairs: DataFrame, *keys: str) -> DataFrame:
+    """Keep the first of the pairs that are alike in ``keys``: also of those of batches before."""
+    return (
+        pairs.repartition(*keys)  # as the next step but one wants it: it would shuffle, and lose the order
+        .sortWithinPartitions("at_partition", "answer_order", "price_order")
+        .dropDuplicatesWithinWatermark([*keys])
     )

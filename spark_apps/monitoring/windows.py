@@ -1,8 +1,9 @@
 """Outcomes in windows: from ``outcomes`` to the error metrics in ``metrics``.
 
 An outcome belongs to the window of its record's broker time. The same records always give the same bits,
-whatever their order: every term of a sum is computed in double precision for its row alone, then taken as a
-decimal of :data:`TERM` and summed exactly. (Sums of doubles depend on the order in which tasks deliver.)
+whatever their order: every term of a sum is computed in double precision for its row alone, then cut into
+three whole numbers, which are summed exactly. (Sums of doubles depend on the order in which tasks deliver;
+sums of decimals do not, and took a third of all processor time.)
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 OUTCOME = f"{ANSWER}, actual DOUBLE, priced_at STRING"
 STACK = "stack"
 
-# Terms are at most 4e18 (the square of two billion dollars): 26 digits leave room for 25 million of those.
-TERM = "DECIMAL(38, 12)"
+# A term is cut into multiples of these. It is at most 4e18 (the square of two billion dollars), so each part
+# is below 2^40, and eight million of them fit into a sum.
+_UNITS = (2.0**22, 2.0**-10, 2.0**-42)
 
 _ISO = "yyyy-MM-dd'T'HH:mm:ss.SSS'Z'"
 
@@ -98,8 +100,16 @@ def by_model(outcomes: DataFrame) -> DataFrame:
 
 
 def total(term: Column) -> Column:
-    """Return the sum of a column of doubles: the same bits in whatever order."""
-    return F.try_sum(term.try_cast(TERM)).cast("double")
+    """Return the sum of a column of doubles: the same bits in whatever order. Terms are below 4e18.
+
+    It is exact to 2^-42 a term (2e-13); null when all terms are, or when a sum of their parts overflows.
+    """
+    sums, rest = [], term
+    for unit in map(F.lit, _UNITS):
+        part = (rest / unit).cast("bigint")  # cut towards zero
+        sums.append(F.try_sum(part).cast("double") * unit)
+        rest = rest - part.cast("double") * unit  # exact: what is left has fewer bits than there were
+    return sums[0] + sums[1] + sums[2]
 
 
 def error_windows(predictions: DataFrame, window: float, step: float) -> DataFrame:

@@ -102,19 +102,20 @@ class Batches:
         rows = (
             {
                 "value": value if isinstance(value, str) else json.dumps(value),
+                "offset": 1000 * self._written + place,
                 "timestamp": (NOON + timedelta(seconds=second)).isoformat(),
             }
-            for second, value in records
+            for place, (second, value) in enumerate(records)
         )
         file.write_text("".join(json.dumps(row) + "\n" for row in rows))
         os.utime(file, (self._written, self._written))  # the order in which Spark takes them
 
     def _read(self, topic: str) -> DataFrame:
         return (
-            self._spark.readStream.schema("value string, timestamp timestamp")
+            self._spark.readStream.schema("value string, offset long, timestamp timestamp")
             .option("maxFilesPerTrigger", 1)
             .json(str(self._folder / topic))
-            .selectExpr("CAST(value AS BINARY) AS value", "timestamp")
+            .selectExpr("CAST(value AS BINARY) AS value", "offset", "timestamp")
         )
 
 
@@ -142,6 +143,7 @@ def test_the_first_answer_meets_the_first_price_within_the_horizon(batches: Batc
             (0, answer("bad-price-first", 11)),
             (0, answer("no-price", 12)),
             (30, answer("long-before-its-answer", 13)),
+            (30, answer("too-early-then-in-time", 16)),
             (0, "no JSON"),
             (0, "[" * 100_000),
             (0, {"partition": "zero", "offset": 1e300}),
@@ -152,6 +154,7 @@ def test_the_first_answer_meets_the_first_price_within_the_horizon(batches: Batc
             (12, price("read-before-its-answer", 1)),
             (5, price("before-its-answer", 2)),
             (0, price("long-before-its-answer", 3)),
+            (0, price("too-early-then-in-time", 3)),
             (1, price("in-one-batch", 4)),
             (2, price("second-price", 5)),
             (3, price("second-price", 6)),
@@ -177,6 +180,8 @@ def test_the_first_answer_meets_the_first_price_within_the_horizon(batches: Batc
         [
             (100, price("price-in-time", 12)),
             (101, price("price-too-late", 13)),
+            (50, price("too-early-then-in-time", 20)),
+            (51, price("too-early-then-in-time", 21)),
             (20, price("second-answer", 14)),
             (20, price("second-answer-later", 15)),
             (20, price("asked-twice", 16)),
@@ -197,6 +202,7 @@ def test_the_first_answer_meets_the_first_price_within_the_horizon(batches: Batc
         "second-answer-later": [(10_000, 15)],
         "asked-twice": [(10_000, 16)],
         "asked-again": [(30_000, 17)],
+        "too-early-then-in-time": [(20_000, 20)],
     }
 
 
@@ -219,7 +225,7 @@ def test_an_outcome_is_the_answer_and_its_price_with_nothing_left_out(batches: B
 def test_state_is_forgotten_once_nothing_can_meet_it_any_more(batches: Batches) -> None:
     crowd = range(50)
     query = batches.run(
-        ([(0, answer(f"r-{n}", n)) for n in crowd], [(1, price(f"other-{n}", 5)) for n in crowd]),
+        ([(0, answer(f"r-{n}", n)) for n in crowd], [(1, price(f"r-{n}", 5)) for n in crowd]),
     )
     assert sum(operator["numRowsTotal"] for operator in query.lastProgress["stateOperators"]) >= 200
 

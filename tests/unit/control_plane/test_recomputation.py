@@ -126,6 +126,31 @@ def test_the_first_answer_to_a_request_and_the_first_price_count():
     assert world.work.verdict().differences == []
 
 
+def test_a_price_that_comes_too_early_leaves_the_request_to_the_next():
+    world = World()
+    asked = answer("r-3", 2)
+    world.priced("r-3", 1.0, ms=0)
+    world.predicted(asked, ms=5 * MINUTE)
+    world.priced("r-3", 9_000.0, ms=6 * MINUTE)
+    world.priced("r-3", 8_000.0, ms=7 * MINUTE)
+    world.all_outcomes()
+    world.outcome(asked, 9_000.0, ms=MINUTE - 1)
+    assert world.work.verdict().differences == []
+
+
+def test_a_request_under_an_old_id_meets_the_price_that_the_old_one_does_not():
+    world = World()
+    late = 2 * int(HOUR_S) * 1000
+    again = answer("r-3", 3, 30_000.0)
+    world.predicted(answer("r-3", 2))
+    world.predicted(again, ms=late)
+    world.priced("r-3", 31_000.0, ms=late + 1)
+    world.outcome(again, 31_000.0, ms=MINUTE - 1)
+    world.all_outcomes()
+    found = world.work.verdict()
+    assert (found.outcomes, found.differences) == (3, [])
+
+
 @pytest.mark.parametrize("came", [1_000 + round(HOUR_S * 1000) + 1, 1_000 - 60_001])
 def test_a_price_beyond_the_horizon_makes_no_outcome(came):
     world = World()
