@@ -10,6 +10,7 @@ import pytest
 import typer
 
 from control_plane.cli import app
+from tests import readme
 from tests.markdown import PAGES, ROOT, blocks, links, read, spans
 
 PIPELINES = typer.main.get_command(app)
@@ -95,6 +96,15 @@ def test_every_command_on_a_page_is_one(page):
 def test_pages_are_found_and_so_are_their_commands():
     assert {Path("README.md"), Path("docs/operating.md"), Path("k8s/README.md")} <= set(PAGES)
     assert len({tuple(words) for page in PAGES for _, _, words, _ in commands(page)}) > 30
+
+
+def test_every_command_of_the_readme_is_typed_by_a_test():
+    typed_by = readme.commands()
+    assert len(typed_by) > 20
+    assert all((ROOT / test).exists() for test in typed_by.values() if test)
+    assert [line for line, test in typed_by.items() if test is None] == [
+        "make demo DATASET=used_cars_data.csv"
+    ]
 
 
 @pytest.mark.parametrize(

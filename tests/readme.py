@@ -1,0 +1,47 @@
+"""Which test types which command of the README. A line is typed as it stands there."""
+
+from __future__ import annotations
+
+from tests.markdown import blocks, read
+
+STORY = "tests/integration/test_demo.py"
+COMPOSE = "tests/compose/test_story.py"
+CLUSTER = "tests/cluster/test_story.py"
+CI = ".ci/run"
+
+#: By the words with which a line begins; the longest counts.
+_TYPED_BY = {
+    "make demo": STORY,
+    "make test": CI,
+    ".venv/bin/pipelines": STORY,
+    "MONITORING_DRIFT_WINDOW=30 .venv/bin/pipelines": STORY,
+    "echo": STORY,
+    "curl": STORY,
+    "docker compose": COMPOSE,
+    "put=": COMPOSE,
+    "$put": COMPOSE,
+    "k8s/images/build": CI,
+    "kubectl apply": CLUSTER,
+    "make demo DATASET=used_cars_data.csv": None,  # nobody may pass the dataset on, so no test can have it
+}
+
+
+def commands() -> dict[str, str | None]:
+    """Return the commands of the README in their order, with the file that types each.
+
+    Raises: :class:`LookupError` for a command that nothing types.
+    """
+    lines = dict.fromkeys(line for block in blocks(read("README.md")) for line in block.commands)
+    return {line: _typed_by(line) for line in lines}
+
+
+def typed_by(test: str) -> list[str]:
+    """Return what a test has to type, in the order of the README."""
+    return [line for line, by in commands().items() if by == test]
+
+
+def _typed_by(line: str) -> str | None:
+    known = [words for words in _TYPED_BY if line.startswith(words)]
+    if not known:
+        raise LookupError(f"no test types what the README says: {line}")
+    return _TYPED_BY[max(known, key=len)]
