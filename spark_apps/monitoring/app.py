@@ -23,6 +23,7 @@ from control_plane import logs, topics
 from control_plane.registry import Registry
 from control_plane.settings import Servers, SettingsError, Topics, load
 from spark_apps.monitoring import (
+    checkpoint,
     drift,
     following,
     joining,
@@ -98,7 +99,13 @@ def run(settings: Monitoring, servers: Servers, stopping: threading.Event, leavi
         horizon=settings.price_horizon,
         lead=settings.price_lead,
     )
-    joined = kafka.start(outcomes, brokers, topics.OUTCOMES, name="outcomes", settings=settings)
+    checkpoint.ensure_made(spark, outcomes, brokers, settings, stopping)
+    if stopping.is_set():
+        return
+    root = checkpoint.root(settings)
+    joined = kafka.start(
+        outcomes, brokers, topics.OUTCOMES, name="outcomes", root=root, every=settings.trigger
+    )
     # A batch that was killed while it wrote is written again now, before the windows forget its first try.
     following.wait_for_a_batch(joined, stopping)
     if stopping.is_set():
@@ -115,7 +122,7 @@ def run(settings: Monitoring, servers: Servers, stopping: threading.Event, leavi
         .transform(windows.error_windows, settings.window, settings.step)
         .transform(windows.as_records)
     )
-    windowed = kafka.start(errors, brokers, topics.METRICS, name="windows", settings=settings)
+    windowed = kafka.start(errors, brokers, topics.METRICS, name="windows", root=root, every=settings.trigger)
 
     tick = ticks.kafka_sender(brokers, topics.MONITORING_TICKS)
     ticker = ticks.Ticker(
@@ -137,7 +144,7 @@ def run(settings: Monitoring, servers: Servers, stopping: threading.Event, leavi
     drifting.start()
     log.info(
         "monitoring.started",
-        checkpoint=settings.checkpoint_root,
+        checkpoint=root,
         window_s=settings.window,
         step_s=settings.step,
     )

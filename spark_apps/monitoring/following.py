@@ -33,6 +33,17 @@ def wait_for_a_batch(query: StreamingQuery, stopping: threading.Event) -> None:
         _check(query)
 
 
+def wait_for_the_end(query: StreamingQuery, heartbeat: Path | None, stopping: threading.Event) -> None:
+    """Wait until a query has read all that there was, or stop it. Raises :class:`QueryFailedError`."""
+    while query.isActive and not stopping.wait(_LOOK_EVERY_S):
+        if heartbeat is not None:
+            heartbeat.touch()
+    if stopping.is_set():
+        stop(query)
+    elif query.exception() is not None:
+        _check(query)
+
+
 def follow(
     queries: dict[str, StreamingQuery],
     on_progress: dict[str, Callable[[Progress, datetime], None]],

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from typing import TYPE_CHECKING
+
+from confluent_kafka import Consumer, TopicPartition
+from pyspark.sql import functions as F
+
+from control_plane.patience import patiently
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pyspark.sql import DataFrame, SparkSession
     from pyspark.sql.streaming.query import StreamingQuery
-
-    from spark_apps.monitoring.settings import Monitoring
 
 
 def records(
@@ -51,18 +55,43 @@ def kept_records(
     )
 
 
-def start(
-    records: DataFrame, bootstrap_servers: str, topic: str, *, name: str, settings: Monitoring
-) -> StreamingQuery:
-    """Write ``records`` (key, value) to a topic until stopped; query and checkpoint are called ``name``."""
+def all_records(spark: SparkSession, bootstrap_servers: str, topic: str) -> DataFrame:
+    """Read what a topic holds now, once; the key as text."""
     return (
+        spark.read.format("kafka")
+        .option("kafka.bootstrap.servers", bootstrap_servers)
+        .option("subscribe", topic)
+        .option("failOnDataLoss", "false")
+        .load()
+        .withColumn("key", F.col("key").cast("string"))
+    )
+
+
+def has_records(bootstrap_servers: str, topic: str) -> bool:
+    """Return whether a topic holds anything."""
+    with closing(Consumer({"bootstrap.servers": bootstrap_servers, "group.id": "monitoring"})) as consumer:
+        partitions = patiently(lambda: consumer.list_topics(topic, timeout=10).topics[topic].partitions)
+        places = [TopicPartition(topic, number) for number in partitions]
+        spans = patiently(lambda: [consumer.get_watermark_offsets(place, timeout=10) for place in places])
+    return any(first < end for first, end in spans)
+
+
+def start(
+    records: DataFrame, bootstrap_servers: str, topic: str, *, name: str, root: str, every: float | None
+) -> StreamingQuery:
+    """Write ``records`` (key, value) to a topic; the query and its checkpoint under ``root`` are ``name``.
+
+    It looks for new records ``every`` so many seconds until stopped; with None it ends with what is there.
+    """
+    writer = (
         records.writeStream.format("kafka")
         .queryName(name)
         .option("kafka.bootstrap.servers", bootstrap_servers)
         .option("kafka.acks", "all")
         .option("topic", topic)
-        .option("checkpointLocation", f"{settings.checkpoint_root}/{name}")
+        .option("checkpointLocation", f"{root}/{name}")
         .outputMode("append")
-        .trigger(processingTime=f"{round(settings.trigger * 1000)} milliseconds")
-        .start()
     )
+    if every is None:
+        return writer.trigger(availableNow=True).start()
+    return writer.trigger(processingTime=f"{round(every * 1000)} milliseconds").start()

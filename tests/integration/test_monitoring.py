@@ -182,6 +182,17 @@ def test_every_outcome_counts_once_though_the_application_is_killed(
     wanted |= world.answers_and_prices("again", 100)
     outcomes.until(lambda found: wanted <= request_ids(found), "outcomes of the third start")
 
+    # What it remembers is lost, and made anew from the topics.
+    assert app.terminate() == 0
+    written = len(outcomes.to_end())
+    app.lose_checkpoint()
+    new = world.answers_and_prices("forgotten", 100)
+    wanted |= new
+    app.start()
+    outcomes.until(lambda found: wanted <= request_ids(found), "outcomes of the fourth start")
+    assert request_ids(outcomes.to_end()[written:]) == new
+    assert "monitoring.checkpoint_made_anew" in app.log.read_text()
+
     # Nothing more comes, and the last window is published all the same.
     last = max(window_of(record) for record in outcomes.to_end())
     metrics.until(lambda found: last in {key[0] for key in published_windows(found)}, "the last window")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import psutil
+
+from spark_apps.monitoring.checkpoint import FORMAT
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -89,15 +92,15 @@ class Application:
         if self._process is not None and self._process.poll() is None:
             self.kill()
 
+    def lose_checkpoint(self) -> None:
+        """Remove all that is remembered."""
+        shutil.rmtree(self.home / "monitoring")
+
     def lose_last_commit(self) -> None:
         """Make the last batch with records one that was killed after it had written all its outcomes."""
-        offsets = numbered(self.home / "monitoring" / "outcomes" / "offsets")
-        commits = numbered(self.home / "monitoring" / "outcomes" / "commits")
-        last = max(
-            number
-            for number in commits
-            if number and sources(offsets[number - 1]) != sources(offsets[number])
-        )
+        outcomes = self.home / "monitoring" / FORMAT / "outcomes"
+        offsets, commits = numbered(outcomes / "offsets"), numbered(outcomes / "commits")
+        last = max(n for n in offsets if n and sources(offsets[n - 1]) != sources(offsets[n]))
         for file in [offsets[n] for n in offsets if n > last] + [commits[n] for n in commits if n >= last]:
             file.unlink()
             file.with_name(f".{file.name}.crc").unlink(missing_ok=True)

@@ -125,6 +125,7 @@ def campaign(application: Application, kafka: str, plans: Iterable[Plan]) -> Ite
             )
     finally:
         application.end()
+        ledger.close()
 
 
 def _perform(kill: Kill, application: Application, ledger: _Ledger) -> None:
@@ -175,3 +176,7 @@ class _Ledger:
             lambda: sum(self._consumer.get_watermark_offsets(place, timeout=30)[1] for place in places),
             timeout_s=30,
         )
+
+    def close(self) -> None:
+        """Leave Kafka before it ends: its client complains loudly of one that has gone."""
+        self._consumer.close()
