@@ -95,7 +95,8 @@ def run(settings: Monitoring, servers: Servers, stopping: threading.Event, leavi
 
     outcomes = joining.outcomes(
         kafka.records(spark, brokers, topics.PREDICTIONS, batch_records=settings.batch_records),
-        kafka.records(spark, brokers, topics.LISTINGS, batch_records=settings.batch_records),
+        # Requests stand among the prices: both topics are to come to the same time in the same batch.
+        kafka.records(spark, brokers, topics.LISTINGS, batch_records=2 * settings.batch_records),
         horizon=settings.price_horizon,
         lead=settings.price_lead,
     )

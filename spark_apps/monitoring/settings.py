@@ -28,7 +28,9 @@ class Monitoring(BaseSettings):
         600, gt=0, description="how long an outcome is recognised that a killed batch had written already"
     )
     trigger: float = Field(5, gt=0, description="how often new records are looked for")
-    batch_records: int = Field(50_000, ge=1, description="records of a topic that one batch joins at most")
+    batch_records: int = Field(
+        50_000, ge=1, description="answers that one batch joins at most; of listings it reads twice as many"
+    )
     drift_window: float = Field(300, ge=1, description="length of the windows of drift and estimated errors")
     drift_at_least: int = Field(200, ge=1, description="values without which a window has no drift")
     drift_records: int = Field(
@@ -49,7 +51,11 @@ class Monitoring(BaseSettings):
         "and a backlog is worked off twice as fast with it",
     )
     state_partitions: int = Field(2, ge=1, description="fixed by the first start on a checkpoint")
-    state_memory_mb: int = Field(64, ge=8, description="native memory of all state stores together")
+    state_memory_mb: int = Field(
+        256,
+        ge=8,
+        description="native memory of all state stores together, at most; what does not fit is read anew",
+    )
 
     @field_validator("replay")
     @classmethod

@@ -84,7 +84,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.monitoring", description=__doc__)
     parser.add_argument("--answers", type=_number, default=300_000, help="and as many prices")
     parser.add_argument("--rate", type=float, default=5_000, help="at which they came, a second")
-    parser.add_argument("--lag", type=float, default=10, help="of prices after their answers, seconds")
+    parser.add_argument("--lag", type=float, help="of prices after their answers, seconds: 10; of a soak 2")
     parser.add_argument(
         "--horizon", type=float, help="how long prices are waited for: a day; of a soak 20 lags"
     )
@@ -93,8 +93,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, help="a file for all figures, as JSON")
     parser.add_argument("--logs", type=Path, default=Path(".pipelines/benchmarks"))
     told = parser.parse_args()
-    if told.horizon is None:  # of a soak: so that what is remembered can be forgotten within it
-        told.horizon = DAY_S if told.answers < _SOAK_FROM else 20 * told.lag
+    soaks = told.answers >= _SOAK_FROM
+    if told.lag is None:
+        told.lag = 2 if soaks else 10
+    if told.horizon is None:  # of a soak: so that what is remembered is forgotten within it, several times
+        told.horizon = 20 * told.lag if soaks else DAY_S
     return told
 
 
