@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from psutil import Process
 
 SERVERS = ("KAFKA_BOOTSTRAP_SERVERS", "MLFLOW_TRACKING_URI", "HDFS_URL")
+STATUS = ".venv/bin/pipelines status --json"
 LASTING = (" up", "make demo", " &")
 ENDLESS = {"simulate traffic": "--seconds=5"}
 
@@ -76,6 +77,9 @@ class Typed:
         code = self._process.wait(120)
         for reader in self._readers:
             reader.join()
+        for stream in (self._process.stdout, self._process.stderr):
+            assert stream is not None
+            stream.close()
         assert code == 0, self._said()
 
     def _said(self) -> str:
@@ -109,6 +113,8 @@ def test_what_the_readme_types_does_what_it_says_and_leaves_nothing_running(tmp_
         assert "every request has exactly one answer" in demo.text
         assert "live, in a browser: http://127.0.0.1:" in demo.text
         environment |= demo.servers()
+        _type(".venv/bin/pipelines simulate batch batch-003 --rows=500", environment)  # that the README names
+        until("batch-003", lambda: _status(f"{STATUS} | grep -q batch-003", environment) == 0)
         with typed(next(line for line in lines if "exporter" in line), environment):
             until("the exporter", lambda: _status(f"curl -sf 127.0.0.1:{port}/metrics", environment) == 0)
             for line in lines:
@@ -135,7 +141,7 @@ def _type(line: str, environment: dict[str, str]) -> None:
 
 def _status(line: str, environment: dict[str, str]) -> int:
     return subprocess.run(
-        ["bash", "-c", line], env=environment, stdout=subprocess.DEVNULL, check=False
+        ["bash", "-c", line], cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, check=False
     ).returncode
 
 
