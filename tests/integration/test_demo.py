@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from control_plane.sandbox.machine import choose_ports
+from control_plane.status import status
 from tests import readme
 from tests.markdown import ROOT
 from tests.story import until
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from psutil import Process
 
 SERVERS = ("KAFKA_BOOTSTRAP_SERVERS", "MLFLOW_TRACKING_URI", "HDFS_URL")
-STATUS = ".venv/bin/pipelines status --json"
 LASTING = (" up", "make demo", " &")
 ENDLESS = {"simulate traffic": "--seconds=5"}
 
@@ -114,7 +114,7 @@ def test_what_the_readme_types_does_what_it_says_and_leaves_nothing_running(tmp_
         assert "live, in a browser: http://127.0.0.1:" in demo.text
         environment |= demo.servers()
         _type(".venv/bin/pipelines simulate batch batch-003 --rows=500", environment)  # that the README names
-        until("batch-003", lambda: _status(f"{STATUS} | grep -q batch-003", environment) == 0)
+        until("batch-003", lambda: "trained" in _batches(environment).get("batch-003", ""), 300)
         with typed(next(line for line in lines if "exporter" in line), environment):
             until("the exporter", lambda: _status(f"curl -sf 127.0.0.1:{port}/metrics", environment) == 0)
             for line in lines:
@@ -137,6 +137,12 @@ def _type(line: str, environment: dict[str, str]) -> None:
         check=False,
     )
     assert done.returncode == 0, f"{line}: {done.stdout[-2000:]} {done.stderr[-2000:]}"
+
+
+def _batches(environment: dict[str, str]) -> dict[str, str]:
+    """Return what became of each batch."""
+    told = status(environment["KAFKA_BOOTSTRAP_SERVERS"])
+    return {one["batch"]: one["status"] for one in told["batches"]}
 
 
 def _status(line: str, environment: dict[str, str]) -> int:
