@@ -32,6 +32,10 @@ class Pulse:
         """Whether the file is there and was seen to change a moment ago."""
         return self.silent_s() < _FRESH_S and self._touched > 0
 
+    def expect(self) -> None:
+        """Count silence from now on: before, nobody was to touch the file."""
+        self._changed_at = self.clock()
+
     def silent_s(self) -> float:
         """Return for how many seconds the file has not been seen to change; from the first look on."""
         touched = 0

@@ -44,6 +44,7 @@ _POLL_S = 0.2
 _STOP_GRACE_S = 10.0
 _TIMEOUT_S = 30.0
 _BACKOFF_S = (0.0, 1.0, 5.0, 15.0, 30.0)
+_COMMAND = (sys.executable, "-m", "spark_apps.serving")
 
 
 @dataclass
@@ -54,6 +55,12 @@ class _Child:
     role: Role = "starting"
     pids: tuple[int, ...] = ()
     gone_by: float = float("inf")
+
+    def ready(self, role: Role) -> None:
+        """Take that it stands by or leads; from then on it gives signs of life."""
+        if self.role == "starting":  # which may have taken longer than one that hangs is waited for
+            self.pulse.expect()
+        self.role = role
 
     @property
     def silent_s(self) -> float:
@@ -70,10 +77,17 @@ class _Child:
 
 
 class Fleet:
-    """The servers that run as children of this process."""
+    """The servers that run as children of this process, each by ``command``."""
 
-    def __init__(self, announcements: Announcements, settings: Serving, folder: Path) -> None:
+    def __init__(
+        self,
+        announcements: Announcements,
+        settings: Serving,
+        folder: Path,
+        command: tuple[str, ...] = _COMMAND,
+    ) -> None:
         self._announcements = announcements
+        self._command = command
         self._scratch = settings.scratch
         self._heartbeat = settings.heartbeat
         self._hung_after_s = settings.hung_after_s
@@ -98,7 +112,7 @@ class Fleet:
             return
         child.version, child.pids = said.model_version, tuple(said.pids)
         if said.role in {"standby", "active"}:
-            child.role = "active" if said.role == "active" else "standby"
+            child.ready("active" if said.role == "active" else "standby")
             self._crashes[child.version] = 0
 
     def reap(self) -> None:
@@ -147,8 +161,7 @@ class Fleet:
         }
         if step.version is not None:
             environment["MODEL_VERSION"] = str(step.version)
-        command = [sys.executable, "-m", "spark_apps.serving"]
-        self._children[name] = _Child(subprocess.Popen(command, env=environment), step.version, pulse)
+        self._children[name] = _Child(subprocess.Popen(self._command, env=environment), step.version, pulse)
         log.info("server.started", server=name, model_version=step.version)
 
     def _clean_up_after(self, name: str) -> None:

@@ -62,3 +62,12 @@ def test_a_pause_of_the_one_who_looks_is_not_the_servers(pulse, clock):
     pulse.file.touch()
     clock.now += 1_000
     assert pulse.silent_s() == 0
+
+
+def test_silence_before_a_sign_was_expected_does_not_count(pulse, clock):
+    pulse.silent_s()
+    clock.now += 40
+    pulse.expect()
+    assert pulse.silent_s() == 0
+    clock.now += 3
+    assert pulse.silent_s() == 3
