@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.markdown import blocks, read
 
 STORY = "tests/integration/test_demo.py"
+COMPOSE = "tests/compose/test_story.py"
 CI = ".ci/run"
 
 #: By the words with which a line begins; the longest counts.
@@ -18,11 +19,9 @@ _TYPED_BY = {
     "k8s/images/build": CI,
     # Nobody may pass the dataset on, so no test can have it.
     "make demo DATASET=used_cars_data.csv": None,
-    # tests/compose does much of it on an engine, in a project and on ports of its own; not the simulator's
-    # profile, --build, or a batch that is put by hand.
-    "docker compose": None,
-    "put=": None,
-    "$put": None,
+    "docker compose": COMPOSE,
+    "put=": COMPOSE,
+    "$put": COMPOSE,
     # tests/cluster applies the same folder, in its own namespace and with its own kubectl.
     "kubectl apply": None,
 }

@@ -29,7 +29,6 @@ PORTS = {
     "MLFLOW_PORT": "15000",
     "HDFS_PORT": "19870",
 }
-PROFILES = {"COMPOSE_PROFILES": "shadow"}
 TIMEOUT_S = 600
 
 
@@ -40,31 +39,41 @@ class Compose:
         self._docker = docker
         self.host = os.environ.get("PUBLIC_HOST") or os.environ.get("BIND_ADDRESS") or "127.0.0.1"
         self.kafka = f"{self.host}:{PORTS['KAFKA_PORT']}"
+        self.typed: set[str] = set()
+        self._differs = {
+            "--build": "--no-build --pull=never",
+            "127.0.0.1:9870": f"{self.host}:{PORTS['HDFS_PORT']}",
+            "127.0.0.1:9864": f"{self.host}:9864",
+        }
 
     def run(self, *arguments: str, check: bool = True) -> str:
         """Run docker compose and return what it prints."""
-        command = [self._docker, "compose", "--project-name", PROJECT, *arguments]
+        return self._run([self._docker, "compose", *arguments], ROOT, check=check)
+
+    def type(self, *lines: str, folder: Path = ROOT) -> str:
+        """Type lines of the README into one shell and return what they print.
+
+        What differs: images are there already, and the project's ports and address are other ones.
+        """
+        self.typed.update(lines)
+        script = "\n".join(lines)
+        for told, here in self._differs.items():
+            script = script.replace(told, here)
+        return self._run(["bash", "-euo", "pipefail", "-c", script], folder)
+
+    def _run(self, command: list[str], folder: Path, *, check: bool = True) -> str:
         done = subprocess.run(
             command,
-            cwd=ROOT,
-            env=os.environ | PORTS | PROFILES,
+            cwd=folder,
+            env=os.environ | PORTS | {"COMPOSE_PROJECT_NAME": PROJECT},
             capture_output=True,
             text=True,
             check=False,
             timeout=TIMEOUT_S,
             stdin=subprocess.DEVNULL,
         )
-        assert not check or done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
+        assert not check or done.returncode == 0, f"{' '.join(command)}: {done.stdout[-2000:]} {done.stderr}"
         return done.stdout.strip()
-
-    def up(self) -> None:
-        """Bring everything up, from images that are there, and wait until it is healthy."""
-        self.run("up", "--no-build", "--pull=never", "--wait", f"--wait-timeout={TIMEOUT_S // 2}")
-
-    def simulate(self, *arguments: str) -> None:
-        """Play a part of the outside world in a container of its own."""
-        run = ("run", "--rm", "--no-deps", "--pull=never", "-T")
-        self.run(*run, "simulator", "pipelines", "simulate", *arguments)
 
     def fetch(self, port: str, path: str = "/") -> str:
         """Return what one of :data:`PORTS` serves over HTTP."""

@@ -1,4 +1,4 @@
-"""The whole story on docker compose, from an empty engine, and what must not break it.
+"""The whole story on docker compose, from an empty engine: what the README types, and what must not break it.
 
 Run by ``make test-compose``; conftest.py says what it needs. The requests of one client, which comes by the
 published port, go through all of it. What became of them is counted from the topics, after everything was
@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
+from control_plane.simulator.generator import generate
 from control_plane.topics import LISTINGS, PREDICTIONS_SHADOW
+from tests import readme
 from tests.story import Diary, accounts, prices_in_windows, records, tell, until
 
 if TYPE_CHECKING:
@@ -30,23 +32,29 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.compose_story, pytest.mark.timeout(2400)]
 
 RATE = 25
-ROWS = 2_500
+ROWS = 4_000  # as the README's first batch
 
 
 @pytest.fixture(scope="module")
-def system(compose: Compose) -> Iterator[tuple[Compose, Diary]]:
+def system(
+    compose: Compose, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Compose, Diary]]:
     """Everything, brought up from nothing and healthy."""
     if compose.containers():
         pytest.skip("the engine has containers of an earlier story: docker compose down --volumes them")
     diary = Diary()
     begun = time.monotonic()
     try:
-        compose.up()
+        compose.type(line("--build"))
         diary.figures["seconds from up to healthy"] = time.monotonic() - begun
         yield compose, diary
     finally:
         for client in psutil.Process().children():  # of a story that broke off
             client.kill()
+        if request.session.testsfailed:
+            logs = tmp_path_factory.mktemp("compose") / "logs"
+            logs.write_text(compose.run("logs", "--no-color", "--timestamps", check=False))
+            tell(f"what the containers said is in {logs}")
         compose.run("--profile=*", "down", "--volumes", "--timeout=20", check=False)
 
 
@@ -68,19 +76,23 @@ def test_the_whole_story_and_no_request_is_lost(system, tmp_path):  # noqa: PLR0
     begun = time.monotonic()
 
     tell("the first batch")
-    here.simulate("batch", "batch-001", f"--rows={ROWS}", "--seed=7")
+    here.type(line("simulate batch"))
     until("the first model", lambda: here.model(1) == "serving")
     report_of_one = traffic(here, tmp_path / "first", "--seconds=1", "--price-delay=0")
     assert finished(report_of_one)["versions"].keys() == {"1"}
     diary.figures["seconds from the first batch to a price"] = time.monotonic() - begun
+    assert "batch-001" in here.type(line("pipelines status"))
 
     client = traffic(here, tmp_path / "all", "--price-delay=5")
-    diary.note("nothing")
+    diary.note("nothing but the simulator beside it")
+    here.type(line("simulator up"))
     time.sleep(20)
+    simulated = report_of_simulator(here)
 
-    diary.note("training of the second batch, control plane restarted within it")
-    here.simulate("batch", "batch-002", f"--rows={ROWS}", "--seed=8")
-    until("the second training", lambda: here.batch("batch-002") == "training")
+    diary.note("training of a batch put by hand, control plane restarted within it")
+    generate(ROWS, seed=8, out=tmp_path, parts=1).parts[0].rename(tmp_path / "cars.csv")
+    here.type(*lines("put"), folder=tmp_path)
+    until("the second training", lambda: here.batch("mine") == "training")
     here.run("restart", "control-plane")
     until("the second rollout", lambda: here.model(2) in {"starting", "serving"})
 
@@ -89,7 +101,7 @@ def test_the_whole_story_and_no_request_is_lost(system, tmp_path):  # noqa: PLR0
     until_a_standby(here, version=2)
 
     diary.note("version 1 in the shadow")
-    here.inside("control-plane", "pipelines", "shadow", "1")
+    here.type(line("shadow up"), line("shadow 1"))
     until("the shadow", lambda: shadows(here) == [1])
 
     diary.note("active server killed")
@@ -109,9 +121,9 @@ def test_the_whole_story_and_no_request_is_lost(system, tmp_path):  # noqa: PLR0
 
     tell("everything down, and up again")
     begun = time.monotonic()
-    here.run("down", "--timeout=30")
+    here.type(line("down"))
     assert not here.containers()
-    here.up()
+    here.type(line("--build"), line("shadow up"))
     diary.figures["seconds from down to up again"] = time.monotonic() - begun
     until("a server that answers", lambda: leader(here) and leader(here)["model_version"] == 2)
     again = finished(traffic(here, tmp_path / "again", "--seconds=5", "--price-delay=0"))
@@ -120,7 +132,7 @@ def test_the_whole_story_and_no_request_is_lost(system, tmp_path):  # noqa: PLR0
     here.inside("control-plane", "pipelines", "doctor")  # exit status 0: nothing is in the way
     assert "<title>" in here.fetch("WEB_PORT")
     assert 'car_price_answers_total{model_version="2"' in here.fetch("EXPORTER_PORT", "/metrics")
-    for one in (report, again):
+    for one in (report, simulated, again):
         assert (one["lost"], one["undelivered"], one["repeated"]) == (0, 0, 0)
         assert one["answered"] == one["sent"]
     assert set(report["versions"]) == {"1", "2"}
@@ -129,12 +141,12 @@ def test_the_whole_story_and_no_request_is_lost(system, tmp_path):  # noqa: PLR0
     assert (after["batches"], after["models"]) == (before["batches"], before["models"])
     assert {one["batch"]: one["status"] for one in after["batches"]} == {
         "batch-001": "trained",
-        "batch-002": "trained",
+        "mine": "trained",
     }
     counted = accounts(here.kafka)
     tell(json.dumps(counted))
     assert (counted["lost"], counted["twice"], counted["unasked"]) == (0, 0, 0)
-    sent = [finished(report_of_one), report, again]
+    sent = [finished(report_of_one), simulated, report, again]
     assert counted["requests"] == sum(one["sent"] for one in sent)
     until("the shadow's last answer", lambda: shadow_accounts(here.kafka)["lost"] == 0, 120)
     assert shadow_accounts(here.kafka)["twice"] == 0
@@ -144,6 +156,18 @@ def test_the_whole_story_and_no_request_is_lost(system, tmp_path):  # noqa: PLR0
     tell(json.dumps(compared))
     prices = sum(one["prices"] for one in sent)
     until("every price in a window", lambda: prices_in_windows(here.kafka) == prices, 240)
+    assert here.typed == set(readme.typed_by(readme.COMPOSE))
+
+
+def lines(words: str) -> list[str]:
+    """Return the lines of the README that have these words, of those that are typed here."""
+    return [one for one in readme.typed_by(readme.COMPOSE) if words in one]
+
+
+def line(words: str) -> str:
+    """Return the one such line."""
+    [found] = lines(words)
+    return found
 
 
 def traffic(here: Compose, out: Path, *options: str) -> tuple[subprocess.Popen[bytes], Path]:
@@ -161,6 +185,16 @@ def finished(client: tuple[subprocess.Popen[bytes], Path]) -> dict[str, Any]:
         process.send_signal(signal.SIGTERM)
     process.wait(120)
     return dict(json.loads(out.read_text()))
+
+
+def report_of_simulator(here: Compose) -> dict[str, Any]:
+    """Stop the simulator and return what it reports then."""
+    here.run("stop", "simulator")
+    said = here.run("logs", "--no-log-prefix", "simulator")
+    here.run("rm", "--force", "simulator")
+    told = [json.loads(one) for one in said.splitlines() if one.startswith("{")]
+    [report] = [one for one in told if "latency_ms" in one and "event" not in one]
+    return dict(report)
 
 
 def leader(here: Compose) -> dict[str, Any] | None:
