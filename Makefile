@@ -49,6 +49,11 @@ QUICK ?=
 SERVING_FLAGS ?=
 override SERVING_FLAGS += $(if $(QUICK),--quick) $(if $(SEED),--seed $(SEED)) $(if $(OUT),--out '$(OUT)')
 
+# make bench-serving-soak MINUTES=60 has the server give memory back, which it does once an hour.
+MINUTES ?=
+SOAK_FLAGS ?=
+override SOAK_FLAGS += $(if $(MINUTES),--minutes $(MINUTES)) $(if $(OUT),--out '$(OUT)')
+
 # make bench-monitoring ANSWERS=2000000 is a soak.
 ANSWERS ?=
 MONITORING_FLAGS ?=
@@ -159,6 +164,10 @@ bench-training-growth: setup ## Time trainings on more and more rows (ROWS=10000
 .PHONY: bench-serving
 bench-serving: setup $(BENCH)/packages ## Time answers and the drain of a backlog, beside what others would do (QUICK=1)
 	@$(BIN)/python -m tests.benchmarks.serving $(SERVING_FLAGS)
+
+.PHONY: bench-serving-soak
+bench-serving-soak: setup ## See that answers stay quick and memory flat for half an hour, and what idle servers take (MINUTES=60)
+	@$(BIN)/python -m tests.benchmarks.serving.soak $(SOAK_FLAGS)
 
 .PHONY: bench-monitoring
 bench-monitoring: setup ## Time how fast live errors are counted on one core, and where time goes (ANSWERS=2000000)

@@ -110,12 +110,12 @@ class Traffic:
         self._stopped = threading.Event()
         # Idempotent: a request that is sent again, as its acknowledgement was lost, is one record, and the
         # count of those sent is that of those in the topic.
-        self._producer = Producer(
-            {"bootstrap.servers": bootstrap_servers, "linger.ms": 0, "enable.idempotence": True}
-        )
+        # How many wait for an answer says when Kafka is away; the library would say so four times a second.
+        client = {"bootstrap.servers": bootstrap_servers, "log_level": 0}
+        self._producer = Producer({**client, "linger.ms": 0, "enable.idempotence": True})
         self._consumer = Consumer(
             {
-                "bootstrap.servers": bootstrap_servers,
+                **client,
                 "group.id": "simulator",
                 "enable.auto.commit": False,
                 # Several answers at once: their times are the broker's, and it has enough to do.

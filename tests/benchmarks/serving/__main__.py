@@ -7,48 +7,29 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
-import os
 import random
-import signal
-import sys
 import tempfile
 from contextlib import ExitStack
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
-import mlflow
-import structlog
-from rich.console import Console
-
-from control_plane import logs
-from control_plane.demo.view import View
-from control_plane.registry import Registry
-from control_plane.sandbox.errors import SandboxError
-from control_plane.settings import Topics, load
 from control_plane.simulator.generator import listings
-from control_plane.topics import ensure_topics
-from spark_apps.model_digest import digest
-from spark_apps.serving.settings import Serving
 from tests.benchmarks.machine import this_machine
-from tests.benchmarks.processes import BenchmarkError
-from tests.benchmarks.serving import opponents, report
+from tests.benchmarks.serving import report
 from tests.benchmarks.serving.contestants import ALL, Place
 from tests.benchmarks.serving.load import Load
 from tests.benchmarks.serving.results import Drain, Latency, Measured, bounds
-from tests.benchmarks.training.job import run_job
-from tests.benchmarks.training.setup import Setup, generated_batch, servers
+from tests.benchmarks.serving.setup import LISTINGS, SEED, begin, place_with_model, run, tables
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from control_plane.demo.view import View
     from tests.benchmarks.machine import Machine
     from tests.benchmarks.serving.contestants import Contestant
 
-_LISTINGS, _SEED = 2_000, 77
-_WIDTH = 120  # of tables in a pipe
 # What is asked for, and what is enough to see that all works.
 _FULL = {"rates": (50, 200, 1_000), "seconds": 30.0, "warm": 20_000, "backlogs": (50_000, 200_000)}
 _QUICK = {"rates": (50, 200), "seconds": 3.0, "warm": 500, "backlogs": (2_000,)}
@@ -58,22 +39,12 @@ _ROWS, _QUICK_ROWS = 20_000, 1_500
 def main() -> int:
     """Measure all contestants, one after another, on the same broker, requests and model."""
     told = _arguments()
-    logs.configure()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
-    signal.signal(signal.SIGTERM, _end)
-    progress, machine = View(Console(stderr=True, highlight=False)), this_machine()
+    progress, machine = begin(), this_machine()
     progress.fact(f"on {machine}")
     told.logs.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-serving-")))
-        with progress.work("starting Kafka, HDFS and MLflow"):
-            addresses = stack.enter_context(servers(folder / "sandbox"))
-        setup = Setup(addresses, folder, told.logs, 3, 1, cores=2, memory="2g", limit_s=1_800, view=progress)
-        version = _train(told, setup)
-        plain = opponents.fit(setup, told.rows)
-        ensure_topics(addresses.kafka_bootstrap_servers, load(Topics))
-        cores = len(os.sched_getaffinity(0))
-        place = Place(addresses, folder, told.logs, version, plain, load(Topics).partitions, cores)
+        place = place_with_model(stack, folder, told, progress, opponents_too=True)
         measured = _measure(told, place, progress)
     return _show(told, machine, measured)
 
@@ -107,31 +78,8 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple(int(one.replace("_", "")) for one in text.split(","))
 
 
-def _train(told: argparse.Namespace, setup: Setup) -> int:
-    """Train on generated listings, as the control plane has it done, and return the version."""
-    if told.model:
-        return _register(setup.servers.mlflow_tracking_uri, told.model)
-    with generated_batch(setup, told.rows) as batch:
-        run_job(setup, batch, 1)
-    version = Registry(setup.servers.mlflow_tracking_uri).trained_by(f"train-{batch.name}-1")
-    if version is None:
-        raise BenchmarkError("the training registered nothing")
-    return int(version.version)
-
-
-def _register(mlflow_tracking_uri: str, model: Path) -> int:
-    """Register a saved model and return the version."""
-    name, client = Serving().model, mlflow.MlflowClient(mlflow_tracking_uri)
-    run = client.create_run("0")
-    client.log_artifacts(run.info.run_id, str(model), "model/sparkml")
-    client.create_registered_model(name)
-    tags = {"pipelines.digest": digest(model)}
-    source = f"{run.info.artifact_uri}/model"
-    return int(client.create_model_version(name, source, run.info.run_id, tags=tags).version)
-
-
 def _measure(told: argparse.Namespace, place: Place, view: View) -> list[Measured]:
-    asked = list(islice(listings(_LISTINGS, _SEED), _LISTINGS))
+    asked = list(islice(listings(LISTINGS, SEED), LISTINGS))
     seed = random.randrange(1_000) if told.seed is None else told.seed
     order = sorted(told.only)
     random.Random(seed).shuffle(order)  # so that none always comes when the machine is fresh, or worn
@@ -168,26 +116,19 @@ def _one(
 
 def _show(told: argparse.Namespace, machine: Machine, measured: Sequence[Measured]) -> int:
     """Print the tables, keep the figures, and return the exit status."""
-    tables = View(Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH))
-    tables.fact(f"on {machine}")
+    shown = tables()
+    shown.fact(f"on {machine}")
     title = "From a request's record to its answer's, by the broker's clock"
-    tables.table(title, report.LATENCIES, report.latencies(measured))
-    tables.table("A backlog, sent as fast as the broker takes it", report.DRAINS, report.drains(measured))
+    shown.table(title, report.LATENCIES, report.latencies(measured))
+    shown.table("A backlog, sent as fast as the broker takes it", report.DRAINS, report.drains(measured))
     found = [] if told.quick else bounds(measured)
     if found:
-        tables.table("Bounds", report.BOUNDS, report.judged(found))
+        shown.table("Bounds", report.BOUNDS, report.judged(found))
     if told.out:
         kept = {"machine": asdict(machine), "figures": [asdict(one) for one in measured]}
         told.out.write_text(json.dumps(kept | {"bounds": [asdict(one) for one in found]}))
     return 0 if all(one.holds for one in found) else 1
 
 
-def _end(*_: object) -> NoReturn:
-    sys.exit(128 + signal.SIGTERM)  # by way of everything that is to be stopped
-
-
 if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except (SandboxError, BenchmarkError) as error:
-        sys.exit(str(error))
+    run(main)

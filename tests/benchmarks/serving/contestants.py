@@ -36,15 +36,15 @@ _PLAINS = {"PYTHONPATH": str(ROOT), "OMP_WAIT_POLICY": os.environ.get("OMP_WAIT_
 
 @dataclass(frozen=True)
 class Place:
-    """What all contestants are given; ``plain`` is the folder of the plain consumer's model."""
+    """What all contestants are given; ``plain`` is where the plain consumer's model is."""
 
     servers: Servers
     home: Path
     logs: Path
     version: int
-    plain: Path
     partitions: int
     cores: int
+    plain: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -108,13 +108,26 @@ def micro_batch(place: Place) -> Iterator[Contestant]:
 @contextmanager
 def serving(place: Place) -> Iterator[Contestant]:
     """Run one server of this project."""
+    with _server(place, "serving", "active") as contestant:
+        yield contestant
+
+
+@contextmanager
+def standby(place: Place) -> Iterator[Contestant]:
+    """Run a warm standby of the server that is there."""
+    with _server(place, "standby", "standby") as contestant:
+        yield contestant
+
+
+@contextmanager
+def _server(place: Place, label: str, role: str) -> Iterator[Contestant]:
     environment = {"PIPELINES_HOME": str(place.home), "MODEL_VERSION": str(place.version)}
-    process = _process(place, "serving", [sys.executable, "-m", "spark_apps.serving"], **environment)
+    process = _process(place, label, [sys.executable, "-m", "spark_apps.serving"], **environment)
 
-    def active() -> bool:
-        return any(one.role == "active" for one in audit.servers(_kafka(place)))
+    def ready() -> bool:
+        return any(one.role == role for one in audit.servers(_kafka(place)))
 
-    with _running(SERVING, (topics.LISTINGS, topics.PREDICTIONS), [process], active) as contestant:
+    with _running(SERVING, (topics.LISTINGS, topics.PREDICTIONS), [process], ready) as contestant:
         yield contestant
 
 

@@ -58,9 +58,15 @@ class Load:
 
     def steady(self, rate: float, seconds: float) -> Latency:
         """Send so many a second for so long; the first three seconds are not counted."""
+        late = self.lateness(rate, seconds, warm_s=_WARM_S)
+        found = tuple(float(one) for one in np.percentile(late, PERCENTILES))
+        return Latency(rate, found, float(late.max()), len(late))
+
+    def lateness(self, rate: float, seconds: float, *, warm_s: float) -> np.ndarray[Any, Any]:
+        """Send likewise and return how late each answer came, ms, but for the first ``warm_s`` seconds."""
         self._at_the_end()
         requests, begun = self._requests(), time.monotonic()
-        wanted, sent, answers = int(rate * (seconds + _WARM_S)), 0, list[_Raw]()
+        wanted, sent, answers = int(rate * (seconds + warm_s)), 0, list[_Raw]()
         while sent < wanted:
             due = min(wanted, int((time.monotonic() - begun) * rate) + 1)
             for key, value in itertools.islice(requests, due - sent):
@@ -71,9 +77,8 @@ class Load:
         self._producer.flush()
         answers += self._rest(wanted - len(answers))
         asked, answered = _times(answers)
-        late = (answered - asked)[asked >= asked.min() + 1000 * _WARM_S]
-        found = tuple(float(one) for one in np.percentile(late, PERCENTILES))
-        return Latency(rate, found, float(late.max()), len(late))
+        late: np.ndarray[Any, Any] = (answered - asked)[asked >= asked.min() + 1000 * warm_s]
+        return late
 
     def drain(self, requests: int) -> Drain:
         """Send so many at once, and wait until all are answered."""

@@ -8,11 +8,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from control_plane.demo.report import Rows
-    from tests.benchmarks.serving.results import Bound, Measured
+    from tests.benchmarks.serving.results import Bound, Idle, Measured, Minute
 
 LATENCIES = ("contestant", "requests/s", "p50 ms", "p99 ms", "p99.9 ms", "worst ms", "answers")
 DRAINS = ("contestant", "backlog", "seconds", "requests/s", "CPU us a request", "memory MB")
 BOUNDS = ("what must hold of this project", "found", "least", "most", "holds")
+MINUTES = ("minute", "p50 ms", "p99 ms", "p99.9 ms", "worst ms", "answers", "server MB", "standby MB")
+IDLE = ("", "server, % of a core", "MB", "standby, % of a core", "MB")
 _NOTHING = "-"
 
 
@@ -46,6 +48,34 @@ def drains(measured: Sequence[Measured]) -> Rows:
         ]
         for one in measured
         for drain in one.drains
+    ]
+
+
+def minutes(found: Sequence[Minute]) -> Rows:
+    """One row a minute of a soak, under :data:`MINUTES`."""
+    return [
+        [
+            f"{number}",
+            *(f"{ms:,.1f}" for ms in one.percentiles),
+            f"{len(one.late):,}",
+            *(f"{held / 1e6:,.0f}" for held in (one.active_bytes, one.standby_bytes)),
+        ]
+        for number, one in enumerate(found, 1)
+    ]
+
+
+def idle(found: Sequence[Idle]) -> Rows:
+    """One row a time with nothing to do, under :data:`IDLE`."""
+    return [
+        [
+            one.when,
+            *(
+                text
+                for cores, held in zip(one.cores, one.resident_bytes, strict=True)
+                for text in (f"{100 * cores:.1f}", f"{held / 1e6:,.0f}")
+            ),
+        ]
+        for one in found
     ]
 
 

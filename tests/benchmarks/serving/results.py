@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,6 +17,9 @@ MICRO_BATCH = "Spark's micro-batches"
 _MOST_P50, _MOST_P99, _MOST_RELAYS = 5.0, 20.0, 4.0
 _MOST_P99_AT_1000 = 60.0
 _LEAST_DRAIN, _LEAST_PLAINS = 10_000.0, 1.5
+# Of a soak at 200 requests a second.
+_MOST_P999, _MOST_GROWTH = 60.0, 1.05
+_MOST_IDLE_CORE, _MOST_IDLE_MB = 0.05, 900.0
 #: The shortest backlog, requests, whose drain is judged.
 BACKLOG = 200_000
 
@@ -75,6 +80,61 @@ class Bound:
     def holds(self) -> bool:
         """Whether it does."""
         return self.least <= self.found <= self.most
+
+
+@dataclass(frozen=True)
+class Minute:
+    """A minute of a soak: how late each answer came, ms, and the bytes that both servers held at its end."""
+
+    late: np.ndarray[Any, Any]
+    active_bytes: int
+    standby_bytes: int
+
+    @property
+    def percentiles(self) -> tuple[float, float, float, float]:
+        """The p50, p99, p99.9 and the worst, in ms."""
+        p50, p99, p999, worst = np.percentile(self.late, (50, 99, 99.9, 100)).tolist()
+        return p50, p99, p999, worst
+
+    def told(self) -> dict[str, Any]:
+        """Return it without each answer, for a file."""
+        held = {"active_bytes": self.active_bytes, "standby_bytes": self.standby_bytes}
+        return {"answers": len(self.late), "percentiles": self.percentiles, **held}
+
+
+@dataclass(frozen=True)
+class Idle:
+    """What a server and its standby, in this order, take with nothing to do: cores, and resident bytes."""
+
+    when: str
+    cores: tuple[float, ...]
+    resident_bytes: tuple[int, ...]
+
+
+def soak_bounds(minutes: Sequence[Minute], idle: Sequence[Idle]) -> list[Bound]:
+    """Return what has to hold of a soak; what grows is told by its middle and its last third."""
+    third = len(minutes) // 3
+    middle, last = minutes[third : len(minutes) - third], minutes[len(minutes) - third :]
+    found = [Bound("p99.9 of all answers, ms", _p999(minutes), most=_MOST_P999)]
+    if third:
+        for who, which in (("server", "active_bytes"), ("standby", "standby_bytes")):
+            growth = _mean(last, which) / _mean(middle, which)
+            found.append(Bound(f"{who}: memory, last third to the middle one", growth, most=_MOST_GROWTH))
+    for one in idle:
+        for who, cores, held in zip(("server", "standby"), one.cores, one.resident_bytes, strict=True):
+            found += [
+                Bound(f"{who}, {one.when}: % of a core", 100 * cores, most=100 * _MOST_IDLE_CORE),
+                Bound(f"{who}, {one.when}: MB", held / 1e6, most=_MOST_IDLE_MB),
+            ]
+    return found
+
+
+def _p999(minutes: Sequence[Minute]) -> float:
+    return float(np.percentile(np.concatenate([one.late for one in minutes]), 99.9))
+
+
+def _mean(minutes: Sequence[Minute], which: str) -> float:
+    return float(np.mean([getattr(one, which) for one in minutes]))
 
 
 def bounds(measured: Sequence[Measured]) -> list[Bound]:

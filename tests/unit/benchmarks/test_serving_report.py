@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from tests.benchmarks.serving import report
@@ -11,9 +12,12 @@ from tests.benchmarks.serving.results import (
     SERVING,
     Bound,
     Drain,
+    Idle,
     Latency,
     Measured,
+    Minute,
     bounds,
+    soak_bounds,
 )
 
 
@@ -75,4 +79,47 @@ def test_contestants_stand_together_by_rate() -> None:
     assert report.drains([measured(SERVING, 5, 20, 10_000)]) == [
         [SERVING, "50,000", "5.0", "10,000", "", ""],
         [SERVING, "200,000", "20.0", "10,000", "100", "1"],
+    ]
+
+
+def minutes(*active_mb: float, late_ms: float = 5.0) -> list[Minute]:
+    late = np.full(1_000, late_ms)
+    return [Minute(late, int(mb * 1e6), 700_000_000) for mb in active_mb]
+
+
+def broken_soak(found: list[Minute], *idle: Idle) -> list[str]:
+    return [one.what for one in soak_bounds(found, idle) if not one.holds]
+
+
+def test_a_soak_holds_where_memory_is_flat_and_answers_are_quick() -> None:
+    idle = Idle("fresh", (0.04, 0.03), (850_000_000, 700_000_000))
+    assert broken_soak(minutes(600, 700, 800, 800, 800, 810), idle) == []
+
+
+def test_memory_that_grows_all_along_breaks_a_soak() -> None:
+    assert broken_soak(minutes(600, 700, 800, 900, 1_000, 1_100)) == [
+        "server: memory, last third to the middle one"
+    ]
+
+
+def test_the_slowest_of_a_thousand_answers_break_a_soak_wherever_they_are() -> None:
+    found = minutes(*[700] * 6)
+    found[2].late[:10] = 70
+    assert broken_soak(found) == ["p99.9 of all answers, ms"]
+
+
+def test_an_idle_server_is_held_to_its_core_and_memory() -> None:
+    idle = Idle("after the load", (0.06, 0.01), (800_000_000, 950_000_000))
+    assert broken_soak(minutes(700, 700, 700), idle) == [
+        "server, after the load: % of a core",
+        "standby, after the load: MB",
+    ]
+
+
+def test_a_soak_has_a_row_a_minute_and_one_for_each_idle_time() -> None:
+    assert report.minutes(minutes(700, 712.4))[1] == [
+        "2", "5.0", "5.0", "5.0", "5.0", "1,000", "712", "700",
+    ]  # fmt: skip
+    assert report.idle([Idle("fresh", (0.041, 0.032), (850_000_000, 700_000_000))]) == [
+        ["fresh", "4.1", "850", "3.2", "700"]
     ]
