@@ -6,8 +6,9 @@ import os
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import structlog
 from pyspark import SparkContext
@@ -31,13 +32,18 @@ from spark_apps.serving.warmup import Warmup
 from spark_apps.session import spark_session
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
     from pathlib import Path
+
+    from pyspark.sql import SparkSession
 
     from spark_apps.serving.leadership import Leadership
     from spark_apps.serving.output import Output
 
 log = structlog.get_logger()
+
+_TASKS_END_S = 5.0
 
 
 def serve(
@@ -81,12 +87,10 @@ def serve(
     )
     follower.start()
     warmup.ensure_topics(kafka, partitions, topics.replication)
-    spark.sparkContext.setLogLevel("FATAL")  # a stopped real-time query is full of complaints
-    with ThreadPoolExecutor(1) as pool:  # the real plan is built while the warm-up's gets compiled
-        prepared = pool.submit(query.prepare, LISTINGS)
+    with complaints_unheard(spark), ThreadPoolExecutor(1) as pool:
+        prepared = pool.submit(query.prepare, LISTINGS)  # the real plan, while the warm-up's gets compiled
         Warmup(kafka, partitions).run(query.arm, bursts=settings.warmup_bursts)
         prepared.result()
-    spark.sparkContext.setLogLevel("ERROR")
     standby = Standby(query, follower, lifeline.failed, output)
     announcements.announce("standby", model_version=fetched.version, pids=pids)
     log.info("serving.standby", model_version=fetched.version)
@@ -122,6 +126,20 @@ def leadership_of(
         deference=lambda: deference(models.wanted, version),
         lost=lifeline.failed,
     )
+
+
+@contextmanager
+def complaints_unheard(spark: SparkSession) -> Iterator[None]:
+    """Keep Spark's errors from the log until all tasks are over: those of a stopped query complain."""
+    spark.sparkContext.setLogLevel("FATAL")
+    try:
+        yield
+        tracker = cast("Any", spark.sparkContext)._jsc.sc().statusTracker()
+        give_up = time.monotonic() + _TASKS_END_S
+        while any(one.numRunningTasks() for one in tracker.getExecutorInfos()) and time.monotonic() < give_up:
+            time.sleep(0.02)
+    finally:
+        spark.sparkContext.setLogLevel("ERROR")
 
 
 def wait_to_be_replaced(announcements: Announcements, heartbeat: Path | None, lifeline: Lifeline) -> NoReturn:

@@ -37,6 +37,10 @@ PRODUCTS: dict[str, str] = {
 # How many labels, the most frequent ones, have slopes.
 _SLOPES_AT_MOST = 500
 
+# What changes a price by less than a millionth is what rounding has left of nothing, and no column should
+# have nothing but that in it.
+_NOTHING = 1e-6
+
 
 def one_hot_widths(labels: Labels) -> tuple[int, ...]:
     """Return the width of each category's one-hot vector: its indices, and one that no listing has."""
@@ -83,7 +87,7 @@ def embed(labels: Labels, equations: NormalEquations) -> Embedding:
     widths = (len(NUMBERS), *one_hot_widths(labels), *slope_widths(labels))
     solved = ridge(equations, widths)
     numbers, *rest = np.split(solved.coefficients, np.cumsum(widths)[:-1])
-    told = [part.astype(np.float32) for part in rest]
+    told = [np.where(np.abs(part) < _NOTHING, 0, part).astype(np.float32) for part in rest]
     return Embedding(
         numbers=numbers,
         levels=dict(zip(LEVEL_COLUMNS, told, strict=False)),

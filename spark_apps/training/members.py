@@ -17,7 +17,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from spark_apps.training.boosting import SparkTrees, XGBoost
-from spark_apps.training.planes import plane
+from spark_apps.training.planes import fit_plane, plane
 from spark_apps.training.preparation import FEATURE_COLUMNS, FEATURES, TREE_FEATURES
 from spark_apps.training.svm import LinearSVR
 
@@ -129,7 +129,7 @@ class LinearRegressionMember:
             solver="normal",
             regParam=params["l2"],
         )
-        return StageFit(estimator.fit(train.withColumn(_WEIGHT, row_weight())))
+        return StageFit(fit_plane(estimator, train.withColumn(_WEIGHT, row_weight())))
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ class LinearSVMMember:
             epsilon=params["epsilon"],
             regParam=params["l2"],
         )
-        return StageFit(estimator.fit(train))
+        return StageFit(fit_plane(estimator, train))
 
 
 @dataclass(frozen=True)

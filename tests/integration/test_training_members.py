@@ -25,7 +25,16 @@ from spark_apps.listings.features import (
 from spark_apps.training.crossvalidation import cross_validate
 from spark_apps.training.embedding import embed, one_hot_widths, slope_widths
 from spark_apps.training.folds import prepare
-from spark_apps.training.members import LOG_LABEL, STOPPING, XGBoostMember, log_column, members, price_sql
+from spark_apps.training.members import (
+    LOG_LABEL,
+    STOPPING,
+    LinearRegressionMember,
+    LinearSVMMember,
+    XGBoostMember,
+    log_column,
+    members,
+    price_sql,
+)
 from spark_apps.training.preparation import (
     FEATURES,
     Encoding,
@@ -42,6 +51,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from pyspark.sql import Column, DataFrame, SparkSession
+
+    from spark_apps.training.members import Member
 
 MEMBERS = ("gradient_boosting", "linear_svm", "linear_regression")
 
@@ -149,6 +160,23 @@ def test_spark_s_own_boosting_can_be_chosen_and_serves_what_it_fitted(
     assert again == own
     assert rows.sparkSession.sparkContext._jsc.getPersistentRDDs().size() <= cached, "vectors are released"
     assert len(set(own)) > 50
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("member", [LinearRegressionMember(), LinearSVMMember()], ids=lambda one: one.name)
+def test_a_column_that_is_constant_but_for_rounding_says_nothing(spark: SparkSession, member: Member) -> None:
+    random = np.random.default_rng(0)
+    x = random.normal(size=(1_000, 2))
+    noise = 1e-17 * random.normal(size=(1_000, 2))
+    said = np.column_stack([x, 1e-9 + noise[:, 0], 0.01 + noise[:, 1], np.full(1_000, 3.2188758)])
+    log = x @ [0.1, 0.2] + 10
+    rows = spark.createDataFrame(
+        [(Vectors.dense(one), float(at), float(np.exp(at))) for one, at in zip(said, log, strict=True)],
+        [FEATURES, LOG_LABEL, "label"],
+    )
+    fit = member.fit(rows, None, member.grid[0])  # type: ignore[arg-type] # it needs no encoding
+    elsewhere = spark.createDataFrame([(Vectors.dense([0.0, 0.0, 0.0, 7.0, -2.0]),)], [FEATURES])
+    assert fit.transform(elsewhere).first()[log_column(member.name)] == pytest.approx(10, abs=0.05)
 
 
 def points() -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -55,6 +55,17 @@ def test_trees_see_them_as_they_are_added_up(embedding: Embedding) -> None:
         assert values.dtype == np.float32
 
 
+def test_what_rounding_has_left_of_nothing_is_nothing(labels: Labels) -> None:
+    features = len(NUMBERS) + sum(one_hot_widths(labels)) + sum(slope_widths(labels))
+    said = np.full(features, 1e-9)
+    said[len(NUMBERS)] = 1e-3
+    square = float(said @ said) * ROWS
+    told = embed(labels, NormalEquations(np.eye(features) * ROWS, said * ROWS, said * 0, 3.0, square, ROWS))
+    first, *others = np.concatenate([*told.levels.values(), *told.slopes.values()])
+    assert first == pytest.approx(1e-3, rel=1e-2)
+    assert set(others) == {0.0}
+
+
 def test_only_frequent_labels_have_slopes() -> None:
     assert max(slope_widths(labels_of(900))) == 500
 
