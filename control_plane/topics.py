@@ -103,7 +103,7 @@ def create(bootstrap_servers: str, new: Sequence[NewTopic]) -> list[str]:
 def _created(bootstrap_servers: str, new: Sequence[NewTopic]) -> list[str]:
     # With a new client each time: one that has met a broker without a controller, as it is for a moment after
     # a pause, goes on waiting for one.
-    admin = AdminClient({"bootstrap.servers": bootstrap_servers})
+    admin = AdminClient({"bootstrap.servers": bootstrap_servers, "log_level": 3})
     made = []
     for name, future in admin.create_topics(list(new), request_timeout=_ASK_S).items():
         try:

@@ -59,6 +59,8 @@ def spark_session(
     java = java_home()
     scratch = Path(tempfile.mkdtemp(prefix=f"spark-{app}-"))
     os.environ.setdefault("SPARK_LAUNCHER_OPTS", "-XX:-UsePerfData -XX:TieredStopAtLevel=1")  # of its script
+    # Else each of the JVM's compilers leaves up to 64 MB with the C library, in an arena of its own.
+    os.environ.setdefault("MALLOC_ARENA_MAX", "2")
     os.environ["SPARK_LOCAL_DIRS"] = str(scratch)  # the option spark.local.dir does the same with a warning
     options = _merged(defaults(scratch, memory, java, ui=settings.spark_ui), conf or {})
     if settings.on_kubernetes:

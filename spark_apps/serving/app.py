@@ -8,7 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import structlog
 from pyspark import SparkContext
@@ -16,7 +16,8 @@ from pyspark import SparkContext
 from control_plane import logs
 from control_plane.settings import Home, Servers, Topics, load
 from control_plane.topics import LISTINGS, ensure_topics
-from spark_apps.serving import preconditions, scratch, warmup
+from spark_apps.jvm import jvm
+from spark_apps.serving import memory, preconditions, scratch, warmup
 from spark_apps.serving.announcements import Announcements
 from spark_apps.serving.follower import Follower
 from spark_apps.serving.leadership import FileLeadership, Leader
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
     from spark_apps.serving.output import Output
 
 log = structlog.get_logger()
-
-_TASKS_END_S = 5.0
 
 
 def serve(
@@ -96,6 +95,7 @@ def serve(
     log.info("serving.standby", model_version=fetched.version)
 
     follower.beat(settings.heartbeat)
+    memory.watch(follower)
 
     predecessor = leadership.acquire()
     resume = follower.settle()
@@ -130,16 +130,19 @@ def leadership_of(
 
 @contextmanager
 def complaints_unheard(spark: SparkSession) -> Iterator[None]:
-    """Keep Spark's errors from the log until all tasks are over: those of a stopped query complain."""
-    spark.sparkContext.setLogLevel("FATAL")
+    """Keep Spark's errors from the log: a stopped real-time query is full of them, and none is one."""
+    log4j = jvm().org.apache.logging.log4j
+
+    def least(level: str, of_utils: str) -> None:
+        spark.sparkContext.setLogLevel(level)
+        # It has a level of its own in log4j2.properties.
+        log4j.core.config.Configurator.setLevel("org.apache.spark.util.Utils", log4j.Level.toLevel(of_utils))
+
+    least("FATAL", "OFF")
     try:
         yield
-        tracker = cast("Any", spark.sparkContext)._jsc.sc().statusTracker()
-        give_up = time.monotonic() + _TASKS_END_S
-        while any(one.numRunningTasks() for one in tracker.getExecutorInfos()) and time.monotonic() < give_up:
-            time.sleep(0.02)
     finally:
-        spark.sparkContext.setLogLevel("ERROR")
+        least("ERROR", "ERROR")
 
 
 def wait_to_be_replaced(announcements: Announcements, heartbeat: Path | None, lifeline: Lifeline) -> NoReturn:

@@ -142,6 +142,11 @@ class Follower:
         """The highest epoch seen in an answer."""
         return max((ledger.epoch for ledger in self._ledgers.values()), default=0)
 
+    @property
+    def leads(self) -> bool:
+        """Whether this server has been told to take the lead."""
+        return self._take_the_lead.is_set()
+
     def settle(self) -> dict[int, Resume]:
         """Read the output to an end that stands still, and return where each partition goes on.
 

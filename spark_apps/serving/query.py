@@ -56,8 +56,8 @@ SESSION_CONF = {
     "spark.sql.streaming.kafka.useDeprecatedOffsetFetching": "false",
     # The second compiler begins after ten thousands of requests only: a start takes half the time (37 s of a
     # core instead of 80), and a backlog, which takes minutes, is gone in two thirds of the time. For the
-    # largest methods it needs half a gigabyte, which is given back once an hour (from Java 17.0.9 on): that
-    # stops everything for up to 0.2 s, as a hand-over does.
+    # largest methods it needs half a gigabyte, which is given back when requests pause (memory.py), and once
+    # an hour where they never do.
     "spark.driver.extraJavaOptions": (
         "-XX:+IgnoreUnrecognizedVMOptions -XX:TrimNativeHeapInterval=3600000 "
         "-Xss4m -XX:ReservedCodeCacheSize=96m -XX:-DontCompileHugeMethods "

@@ -78,6 +78,17 @@ def resident_bytes(pid: int | None) -> int:
     return total
 
 
+def proportional_bytes(pid: int | None) -> int:
+    """Return the same with pages that several processes have counted once, each of them a share (PSS)."""
+    total = 0
+    with suppress(psutil.Error):
+        root = psutil.Process(pid)
+        for process in (root, *root.children(recursive=True)):
+            with suppress(psutil.Error):
+                total += process.memory_full_info().pss
+    return total
+
+
 def _pass_on(text: str, on_line: Callable[[str], None]) -> str:
     """Give every whole line to ``on_line`` and return what is left."""
     *lines, rest = text.split("\n")

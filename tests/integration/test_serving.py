@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import mlflow
@@ -239,6 +240,14 @@ def terminate(server: ServerAnnouncement) -> None:
 
 def _runs(pid: int) -> bool:
     return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
+@pytest.mark.timeout(600)
+def test_servers_start_without_a_stack_trace_in_the_log(fleet):
+    fleet.ready()
+    log = (Path(fleet.environment["PIPELINES_HOME"]) / "supervisor.log").read_text()
+    assert log.count("serving.standby") >= 2
+    assert [line for line in log.splitlines() if "ERROR" in line or line.startswith("\tat ")] == []
 
 
 @pytest.mark.timeout(600)

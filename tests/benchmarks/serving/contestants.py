@@ -19,7 +19,7 @@ from confluent_kafka.cimpl import NewTopic
 
 from control_plane import audit, topics
 from control_plane.sandbox.processes import ManagedProcess
-from tests.benchmarks.processes import resident_bytes
+from tests.benchmarks.processes import proportional_bytes, resident_bytes
 from tests.benchmarks.serving.results import MICRO_BATCH, PLAIN, PLAIN_A_CORE, RELAY, SERVING
 from tests.benchmarks.training.contestants import BENCH_PYTHON, ROOT
 
@@ -67,6 +67,11 @@ class Contestant:
     def resident_bytes(self) -> int:
         """The memory that they and their children hold now."""
         return sum(resident_bytes(process.pid) for process in self.processes)
+
+    @property
+    def proportional_bytes(self) -> int:
+        """The same, of pages that other processes have too only a share."""
+        return sum(proportional_bytes(process.pid) for process in self.processes)
 
 
 Start = Callable[[Place], AbstractContextManager[Contestant]]

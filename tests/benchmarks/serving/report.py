@@ -71,7 +71,7 @@ def idle(found: Sequence[Idle]) -> Rows:
             one.when,
             *(
                 text
-                for cores, held in zip(one.cores, one.resident_bytes, strict=True)
+                for cores, held in zip(one.cores, one.held_bytes, strict=True)
                 for text in (f"{100 * cores:.1f}", f"{held / 1e6:,.0f}")
             ),
         ]

@@ -84,7 +84,7 @@ class Bound:
 
 @dataclass(frozen=True)
 class Minute:
-    """A minute of a soak: how late each answer came, ms, and the bytes that both servers held at its end."""
+    """A minute of a soak: how late each answer came, ms, and what both servers held then, bytes (PSS)."""
 
     late: np.ndarray[Any, Any]
     active_bytes: int
@@ -104,11 +104,11 @@ class Minute:
 
 @dataclass(frozen=True)
 class Idle:
-    """What a server and its standby, in this order, take with nothing to do: cores, and resident bytes."""
+    """What a server and its standby, in this order, take with nothing to do: cores, and bytes (PSS)."""
 
     when: str
     cores: tuple[float, ...]
-    resident_bytes: tuple[int, ...]
+    held_bytes: tuple[int, ...]
 
 
 def soak_bounds(minutes: Sequence[Minute], idle: Sequence[Idle]) -> list[Bound]:
@@ -121,7 +121,7 @@ def soak_bounds(minutes: Sequence[Minute], idle: Sequence[Idle]) -> list[Bound]:
             growth = _mean(last, which) / _mean(middle, which)
             found.append(Bound(f"{who}: memory, last third to the middle one", growth, most=_MOST_GROWTH))
     for one in idle:
-        for who, cores, held in zip(("server", "standby"), one.cores, one.resident_bytes, strict=True):
+        for who, cores, held in zip(("server", "standby"), one.cores, one.held_bytes, strict=True):
             found += [
                 Bound(f"{who}, {one.when}: % of a core", 100 * cores, most=100 * _MOST_IDLE_CORE),
                 Bound(f"{who}, {one.when}: MB", held / 1e6, most=_MOST_IDLE_MB),

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from tests.benchmarks.serving.contestants import Contestant
 
 _WARM = 20_000
-_SETTLE_S, _IDLE_S = 30.0, 60.0
+_SETTLE_S, _IDLE_S = 130.0, 60.0  # a server looks once a minute whether requests have paused
 
 
 def main() -> int:
@@ -56,7 +56,7 @@ def main() -> int:
         for number in range(1, told.minutes + 1):
             with progress.work(f"minute {number} of {told.minutes} at {told.rate:,} requests/s"):
                 late = load.lateness(told.rate, 60, warm_s=0 if minutes else 3)
-            minutes.append(Minute(late, *(one.resident_bytes for one in both)))
+            minutes.append(Minute(late, *(one.proportional_bytes for one in both)))
         idle.append(_idle("after the load", both, progress))
     found = soak_bounds(minutes, idle)
     shown = tables()
@@ -92,7 +92,7 @@ def _idle(when: str, servers: Sequence[Contestant], view: View) -> Idle:
         time.sleep(_IDLE_S)
         taken = time.monotonic() - begun
         cpu = [(one.cpu_seconds - used) / taken for one, used in zip(servers, before, strict=True)]
-    return Idle(when, tuple(cpu), tuple(one.resident_bytes for one in servers))
+    return Idle(when, tuple(cpu), tuple(one.proportional_bytes for one in servers))
 
 
 if __name__ == "__main__":
