@@ -17,7 +17,7 @@ def configure(level: str | None = None) -> None:
     chosen = level or settings.level
     pretty = (settings.format or ("console" if sys.stderr.isatty() else "json")) == "console"
     renderer: structlog.typing.Processor = (
-        structlog.dev.ConsoleRenderer(colors="NO_COLOR" not in os.environ)
+        structlog.dev.ConsoleRenderer(colors=not os.environ.get("NO_COLOR"))
         if pretty
         else structlog.processors.JSONRenderer()
     )

@@ -16,11 +16,35 @@ Json: TypeAlias = dict[str, Any]
 
 def status(bootstrap_servers: str) -> Json:
     """Return the status as ``pipelines status --json`` prints it."""
-    return {
+    now = {
         "serving": serving(audit.servers(bootstrap_servers)),
         "models": models(audit.read(bootstrap_servers, events.MODELS)),
         "batches": batches(audit.read(bootstrap_servers, events.BATCHES)),
     }
+    return {"complaints": complaints(now), **now}
+
+
+def complaints(now: Json) -> list[str]:
+    """Return what is not well, the worst first; nothing when a server answers, and the last of all went well.
+
+    Needs: what :func:`serving`, :func:`models` and :func:`batches` return, by these names.
+    """
+    found, serves = [], now["serving"]
+    if serves["active"] is None:
+        found.append("no server answers" if now["models"] else "there is no model yet")
+    elif not serves["standby"]:
+        found.append("no server stands by")
+    found += [
+        f"model {model['model_version']} has degraded: {', '.join(model['degraded'])}"
+        for model in now["models"]
+        if model["status"] == "serving" and "degraded" in model
+    ]
+    last = {name: now[name][-1] if now[name] else {} for name in ("models", "batches")}
+    if last["models"].get("status") == "failed":
+        found.append(f"model {last['models']['model_version']} did not come: {last['models']['reason']}")
+    if last["batches"].get("status") == "failed":
+        found.append(f"batch {last['batches']['batch']} failed: {last['batches']['reason']}")
+    return found
 
 
 def serving(servers: Iterable[events.ServerAnnouncement]) -> Json:
@@ -87,7 +111,10 @@ def models(records: Iterable[events.Recorded]) -> list[Json]:
                 registered = {"model_version": version, "status": "registered"}
                 rows[version] = registered | event.model_dump(include={"run_id", "batches", "digest"})
             case events.RolloutSucceeded(version=version, seconds=seconds) if version in rows:
+                rows[version].pop("degraded", None)  # when it served before
                 rows[version] |= {"status": "replaced", "seconds": seconds}
+            case events.ModelDegraded(version=version, what=what) if version in rows:
+                rows[version]["degraded"] = sorted({what, *rows[version].get("degraded", [])})
             case events.RolloutFailed(version=version, reason=reason) if version in rows:
                 rows[version] |= {"status": "failed", "reason": reason}
     now = {state.waiting: "waiting", state.serving: "serving"}

@@ -18,6 +18,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     help="Used-car prices, end to end: train on batches, answer a stream of requests, measure live.",
+    epilog="Begin with: pipelines doctor, pipelines up, pipelines status",
 )
 # In the order of `pipelines --help`.
 app.command("up")(system.up)

@@ -9,7 +9,7 @@ from control_plane.cli.options import AsJson
 
 
 def status(as_json: AsJson = False) -> None:
-    """Show what serves now, and where batches and models are.
+    """Say whether all is well, what serves now, and where batches and models are.
 
     Example: pipelines status --json
     """

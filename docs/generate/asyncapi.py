@@ -120,6 +120,9 @@ def operations() -> Json:
         "takeTrainingRequests": _operation("receive", topics.CONTROL_BATCHES, events.TrainingRequested.type),
         "tellOfModels": _operation("send", topics.CONTROL_MODELS, *names(topics.CONTROL_MODELS)),
         "takeRollbackRequests": _operation("receive", topics.CONTROL_MODELS, events.RollbackRequested.type),
+        "takeShadowRequests": _operation(
+            "receive", topics.CONTROL_MODELS, events.ShadowRequested.type, events.ShadowStopped.type
+        ),
         "tellOfServers": _operation("send", topics.CONTROL_SERVERS, "ServerAnnouncement"),
     }
 

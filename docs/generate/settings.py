@@ -79,7 +79,7 @@ APPLICATIONS = (
 )
 
 _DIRECTLY = (
-    ("`NO_COLOR`", "-", "anything", "no colours in logs"),
+    ("`NO_COLOR`", "-", "anything", "no colours, in logs, tables and help"),
     ("`JAVA_HOME`", "-", "a path", "the Java to take, if it is usable; one is looked for unless given"),
     ("`KUBECONFIG`", "-", "a path", "the cluster of CONTROL_LAUNCHER=kubernetes, outside of a pod"),
     (

@@ -11,7 +11,6 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 BY_ITSELF = {"pyproject.toml", "README.md", "LICENSE", ".gitignore"}  # hatchling takes these always
-OF_THE_REPOSITORY_ALONE = {".ci", ".pre-commit-config.yaml"}
 
 
 def test_the_source_distribution_has_what_the_repository_has():
@@ -24,6 +23,6 @@ def test_the_source_distribution_has_what_the_repository_has():
         pytest.skip("this is no repository of git's")
     tops = {line.partition("/")[0] for line in listed.stdout.splitlines()}
     left_out = {top for top in tops if not any(fnmatch(top, pattern) for pattern in patterns)}
-    assert left_out == BY_ITSELF | OF_THE_REPOSITORY_ALONE
+    assert left_out == BY_ITSELF
     unknown = [pattern for pattern in patterns if not any(fnmatch(top, pattern) for top in tops)]
     assert not unknown

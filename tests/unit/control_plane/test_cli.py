@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from control_plane import __version__, logs, reachable, rollback
@@ -15,28 +16,16 @@ def _logging_as_it_is(monkeypatch):
     monkeypatch.setattr(logs, "configure", lambda *_: None)  # the runner's stderr is gone after the test
 
 
-COMMANDS = [
-    "up",
-    "doctor",
-    "generate",
-    "split",
-    "demo",
-    "control-plane",
-    "topics",
-    "watch batches",
-    "watch models",
-    "watch all",
-    "audit",
-    "metrics verify",
-    "web",
-    "status",
-    "train",
-    "predict",
-    "backfill",
-    "replay",
-    "explain",
-    "exporter",
-]
+def commands(group, *before):
+    """Yield every command as it is typed."""
+    for name, one in group.commands.items():
+        if hasattr(one, "commands"):
+            yield from commands(one, *before, name)
+        else:
+            yield " ".join((*before, name))
+
+
+COMMANDS = sorted(commands(typer.main.get_command(app)))
 
 
 def pipelines(*arguments, **environment):
@@ -44,7 +33,7 @@ def pipelines(*arguments, **environment):
     return CliRunner().invoke(app, list(arguments), env=told, prog_name="pipelines")
 
 
-@pytest.mark.parametrize("command", [*COMMANDS, "rollback", "shadow"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_explains_itself_with_an_example(command):
     said = pipelines(*command.split(), "--help")
     assert said.exit_code == 0

@@ -131,6 +131,75 @@ class TestStatus:
             ("batch", "b2", "training", ""),
         ]
 
+    def test_earlier_ones_are_counted_where_there_are_many(self):
+        batches = [{"batch": f"b{n}", "status": "trained"} for n in range(12)]
+        now = {"serving": status.serving([]), "models": [], "batches": batches}
+        first, second, *others = status_view.rows(now)
+        assert first == ("batch", "2 earlier", "", "--json has all")
+        assert second == ("batch", "b2", "trained", "")
+        assert len(others) == 9
+
+    def test_all_is_well_when_one_answers_and_one_stands_by(self):
+        now = {
+            "serving": status.serving([server("a", "active", 2, epoch=2), server("b", "standby", 2)]),
+            "models": status.models(MODELS),
+            "batches": status.batches(BATCHES),
+        }
+        found = status.complaints(now)
+        assert found == []
+        assert (
+            status_view.verdict({"complaints": found, **now}) == "all is well: model 2 answers, 1 stands by"
+        )
+
+    @pytest.mark.parametrize(
+        ("servers", "models", "batches", "complaint"),
+        [
+            ([], [], [], "there is no model yet"),
+            ([], [{"model_version": 1, "status": "serving"}], [], "no server answers"),
+            (["active"], [{"model_version": 1, "status": "serving"}], [], "no server stands by"),
+            (
+                ["active", "standby"],
+                [{"model_version": 1, "status": "serving", "degraded": ["inputs", "rmse"]}],
+                [],
+                "model 1 has degraded: inputs, rmse",
+            ),
+            (
+                ["active", "standby"],
+                [{"model_version": 2, "status": "failed", "reason": "another digest"}],
+                [],
+                "model 2 did not come: another digest",
+            ),
+            (
+                ["active", "standby"],
+                [],
+                [{"batch": "b1", "status": "failed", "reason": "no rows"}],
+                "batch b1 failed: no rows",
+            ),
+        ],
+    )
+    def test_what_is_not_well_is_said(self, servers, models, batches, complaint):
+        serving = status.serving([server(role, role, 1, epoch=1) for role in servers])
+        now = {"serving": serving, "models": models, "batches": batches}
+        assert status.complaints(now) == [complaint]
+        assert status_view.verdict({"complaints": [complaint], **now}) == f"not all is well: {complaint}"
+
+    def test_an_earlier_failure_is_no_complaint_any_more(self):
+        serving = status.serving([server("a", "active", 1, epoch=1), server("b", "standby", 1)])
+        batches = [{"batch": "b1", "status": "failed", "reason": "x"}, {"batch": "b2", "status": "trained"}]
+        assert status.complaints({"serving": serving, "models": [], "batches": batches}) == []
+
+    def test_a_version_that_degraded_says_in_what_until_it_is_rolled_out_anew(self):
+        degraded = events.ModelDegraded(
+            version=2, what="rmse", value=9.0, bound=5.0, window_start=NOON, window_end=NOON, windows=3
+        )
+        before = [record.event for record in MODELS]
+        assert status.models(told(*before, degraded))[-1]["degraded"] == ["rmse"]
+        again = [
+            events.RolloutStarted(version=2, rollout=3, replaces=1),
+            events.RolloutSucceeded(version=2, rollout=3, seconds=1.0),
+        ]
+        assert "degraded" not in status.models(told(*before, degraded, *again))[-1]
+
 
 def server(name, role, version, epoch=None):
     return events.ServerAnnouncement(
