@@ -12,6 +12,7 @@ from rich.table import Table
 
 from control_plane import listing_files
 from control_plane.predicting import predicted
+from control_plane.progress import working
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +34,11 @@ def run(brokers: Callable[[], str], file: Path, *, patience_s: float, as_json: b
     for column in table.columns[1:4]:
         column.justify = "right"
     rejected = False
-    for number, answer in predicted(brokers(), listings, patience_s=patience_s):
+    answers = predicted(brokers(), listings, patience_s=patience_s)
+    if sys.stdout.isatty() and not as_json:
+        with working("waiting for the prices"):
+            answers = iter(list(answers))
+    for number, answer in answers:
         rejected |= answer.status == "rejected"
         if as_json:
             sys.stdout.write(json.dumps(msgspec.to_builtins(answer)) + "\n")

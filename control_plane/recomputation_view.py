@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from confluent_kafka import KafkaException
 
 from control_plane.audit import LogUnavailableError
+from control_plane.progress import working
 from control_plane.recomputation import Recomputation, Verdict
 from control_plane.topic_ranges import batches, ranges, reader
 from control_plane.topics import LISTINGS, METRICS, OUTCOMES, PREDICTIONS
@@ -25,7 +26,8 @@ _SHOWN = 20
 
 def run(bootstrap_servers: str, *, horizon: float, lead: float, grace: float, as_json: bool) -> int:
     """Print what was compared and what differs, and return the exit status: 0 when nothing differs."""
-    found = verified(bootstrap_servers, horizon=horizon, lead=lead, grace=grace)
+    with working("computing all errors anew"):
+        found = verified(bootstrap_servers, horizon=horizon, lead=lead, grace=grace)
     if as_json:
         sys.stdout.write(json.dumps(asdict(found), indent=2) + "\n")
     else:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 import typer
 
+from control_plane.progress import working
 from control_plane.replaying import Chosen, replay
 
 
@@ -39,7 +40,8 @@ def _moment(option: str, text: str) -> datetime:
 
 def run(bootstrap_servers: str, which: Chosen, *, rate: float, as_json: bool) -> None:
     """Send the requests again, and print what was sent."""
-    sent = replay(bootstrap_servers, which, rate=rate, now=datetime.now(UTC))
+    with working(f"sending {rate:,g} requests a second again"):
+        sent = replay(bootstrap_servers, which, rate=rate, now=datetime.now(UTC))
     if as_json:
         sys.stdout.write(json.dumps(asdict(sent), indent=2) + "\n")
         return

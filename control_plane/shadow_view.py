@@ -12,6 +12,7 @@ from confluent_kafka import KafkaException
 
 from control_plane import audit, events, prices, records
 from control_plane.audit import LogUnavailableError
+from control_plane.progress import working
 from control_plane.shadow import ShadowError
 from control_plane.shadowed import Comparison, Errors, Pairs
 from control_plane.topic_ranges import batches, ranges, reader
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 def run(bootstrap_servers: str, *, as_json: bool) -> None:
     """Print how the last shadow's answers compare with those that were served."""
     version = _last(audit.read(bootstrap_servers, events.MODELS))
-    found = compared(bootstrap_servers, version)
+    with working("comparing the answers"):
+        found = compared(bootstrap_servers, version)
     if as_json:
         sys.stdout.write(json.dumps({"model_version": version} | asdict(found), indent=2) + "\n")
     else:

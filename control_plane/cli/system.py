@@ -53,7 +53,9 @@ def demo(
 def doctor(as_json: AsJson = False) -> None:
     """Say what is in the way of the system on this machine, and in the servers that are named.
 
-    Exit status 1 when something is. Example: pipelines doctor --json
+    Exit status 1 when something is.
+
+    Example: pipelines doctor --json
     """
     from control_plane.doctor.command import run
 

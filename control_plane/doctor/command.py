@@ -17,6 +17,7 @@ from rich.text import Text
 
 from control_plane.doctor import machine, servers
 from control_plane.doctor.findings import Finding, Level, healthy, ok, problem, report, warning
+from control_plane.progress import working
 from control_plane.sandbox import java
 from control_plane.sandbox.machine import available_memory
 from control_plane.settings import Home, Servers, Topics, load
@@ -33,7 +34,8 @@ _COLOURS = {Level.OK: "green", Level.WARNING: "yellow", Level.PROBLEM: "red"}
 
 def run(*, as_json: bool) -> int:
     """Print the findings: JSON, a table on a terminal, plain lines in a pipe. Returns the exit status."""
-    found = side_by_side(checks(os.environ), _DEADLINE_S)
+    with working("looking at this machine and at the servers"):
+        found = side_by_side(checks(os.environ), _DEADLINE_S)
     if as_json:
         sys.stdout.write(json.dumps(report(found), indent=2) + "\n")
     elif sys.stdout.isatty():

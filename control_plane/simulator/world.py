@@ -17,6 +17,7 @@ import requests
 import structlog
 from hdfs import HdfsError
 
+from control_plane.progress import working
 from control_plane.reachable import plainly
 from control_plane.simulator.batches import deliver
 from control_plane.simulator.drift import drifting
@@ -44,7 +45,7 @@ def send_batch(servers: Servers, batch: str, rows: int, seed: int) -> None:
 
     Raises :class:`control_plane.storage.StorageUnavailableError` when HDFS is away or refuses.
     """
-    with tempfile.TemporaryDirectory(prefix="batch-") as folder:
+    with tempfile.TemporaryDirectory(prefix="batch-") as folder, working(f"delivering {rows:,} listings"):
         generate(rows, seed, Path(folder), None)
         try:
             deliver(servers.hdfs_url, Path(folder), batch)

@@ -7,7 +7,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from control_plane import __version__, logs, reachable, rollback
+from control_plane import __version__, logs, progress, reachable, rollback
 from control_plane.cli import app
 
 
@@ -38,6 +38,19 @@ def test_every_command_explains_itself_with_an_example(command):
     said = pipelines(*command.split(), "--help")
     assert said.exit_code == 0
     assert "Example:" in said.output
+
+
+def test_that_a_command_works_is_shown_on_a_terminal_alone(monkeypatch, capsys):
+    with progress.working("counting"):
+        pass
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    with progress.working("counting"):
+        sys.stdout.write("1 2 3")
+    said = capsys.readouterr()
+    assert said.out == "1 2 3", "what is printed meanwhile goes where it would"
+    assert "counting" in said.err
 
 
 def test_help_waits_for_no_client_of_kafka_or_mlflow():
