@@ -65,7 +65,7 @@ def spark_session(
     options = _merged(defaults(scratch, memory, java, ui=settings.spark_ui), conf or {})
     if settings.on_kubernetes:
         options = executors.options(executors.settings(), executor_java_options(java)) | options
-    if settings.spark_master is None:
+    if not settings.spark_master:  # compose passes an empty one
         os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
         options = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"} | options
     builder = SparkSession.builder.appName(app).master(settings.spark_master or f"local[{cores}]")
