@@ -212,8 +212,18 @@ lock: $(STAMPS)/project ## Resolve all dependencies anew into the hashed locks: 
 
 .PHONY: dist
 dist: $(STAMPS)/uv ## Build the wheel and the source distribution into dist/
+	@rm -f dist/*.whl dist/*.tar.gz
 	@$(BIN)/uv build --quiet --python $(BIN)/python --out-dir dist
 	@ls dist
+
+.PHONY: test-dist
+test-dist: dist ## Install each of them into an environment of its own, and ask for its version
+	@for file in dist/*.whl dist/*.tar.gz; do \
+		place=$$(mktemp -d) && trap 'rm -rf "$$place"' EXIT && echo "$$file" \
+		&& $(BIN)/uv venv --quiet --python $(BIN)/python "$$place/venv" \
+		&& $(BIN)/uv pip install --quiet --python "$$place/venv/bin/python" --constraint $(LOCK) "$$file" \
+		&& (cd "$$place" && venv/bin/pipelines --version) && rm -rf "$$place" || exit 1; \
+	done
 
 .PHONY: sbom
 sbom: $(STAMPS)/jars ## Write what the system runs on to dist/sbom.json (CycloneDX)
