@@ -49,7 +49,7 @@ QUICK ?=
 SERVING_FLAGS ?=
 override SERVING_FLAGS += $(if $(QUICK),--quick) $(if $(SEED),--seed $(SEED)) $(if $(OUT),--out '$(OUT)')
 
-# make bench-serving-soak MINUTES=60 has the server give memory back, which it does once an hour.
+# make bench-serving-soak MINUTES=90 has the server give memory back under load, which it does once an hour.
 MINUTES ?=
 SOAK_FLAGS ?=
 override SOAK_FLAGS += $(if $(MINUTES),--minutes $(MINUTES)) $(if $(OUT),--out '$(OUT)')

@@ -108,10 +108,10 @@ class Traffic:
         self._due: list[tuple[float, str]] = []
         self._no_more_requests = threading.Event()
         self._stopped = threading.Event()
-        # Idempotent: a request that is sent again, as its acknowledgement was lost, is one record, and the
-        # count of those sent is that of those in the topic.
         # How many wait for an answer says when Kafka is away; the library would say so four times a second.
         client = {"bootstrap.servers": bootstrap_servers, "log_level": 0}
+        # Idempotent: a request that is sent again, as its acknowledgement was lost, is one record, and the
+        # count of those sent is that of those in the topic.
         self._producer = Producer({**client, "linger.ms": 0, "enable.idempotence": True})
         self._consumer = Consumer(
             {

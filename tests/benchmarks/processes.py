@@ -69,23 +69,22 @@ def measured(
 
 def resident_bytes(pid: int | None) -> int:
     """Return the memory that a process and its descendants have resident now, in bytes."""
-    total = 0
-    with suppress(psutil.Error):
-        root = psutil.Process(pid)
-        for process in (root, *root.children(recursive=True)):
-            with suppress(psutil.Error):
-                total += process.memory_info().rss
-    return total
+    return _of_all(pid, lambda process: process.memory_info().rss)
 
 
 def proportional_bytes(pid: int | None) -> int:
     """Return the same with pages that several processes have counted once, each of them a share (PSS)."""
+    return _of_all(pid, lambda process: process.memory_full_info().pss)
+
+
+def _of_all(pid: int | None, held: Callable[[psutil.Process], int]) -> int:
+    """Add up what a process and its descendants hold; those that have just ended hold nothing."""
     total = 0
     with suppress(psutil.Error):
         root = psutil.Process(pid)
         for process in (root, *root.children(recursive=True)):
             with suppress(psutil.Error):
-                total += process.memory_full_info().pss
+                total += held(process)
     return total
 
 
