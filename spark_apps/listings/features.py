@@ -34,10 +34,14 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame
 
+# The frequent ones of the dataset, of some 150.
 OPTIONS = (
-    "Adaptive Cruise Control", "Alloy Wheels", "Android Auto", "Blind Spot Monitoring", "Heated Seats",
-    "Leather Seats", "Multi Zone Climate Control", "Navigation System", "Premium Package", "Remote Start",
-    "Sport Package", "Sunroof/Moonroof", "Technology Package", "Third Row Seating", "Tow Package",
+    "Adaptive Cruise Control", "Alloy Wheels", "Android Auto", "Appearance Package", "Backup Camera",
+    "Blind Spot Monitoring", "Bluetooth", "Cargo Package", "CarPlay", "Cold Weather Package",
+    "Convenience Package", "Heat Package", "Heated Seats", "LE Package", "Leather Seats",
+    "Multi Zone Climate Control", "Navigation System", "Parking Sensors", "Power Package",
+    "Preferred Package", "Premium Package", "Quick Order Package", "Remote Start", "Sport Package",
+    "Steel Wheels", "Sunroof/Moonroof", "Technology Package", "Third Row Seating", "Tow Package",
 )  # fmt: skip
 
 # name -> (typical value, typical spread), in the units of the cleaned column

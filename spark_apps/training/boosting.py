@@ -31,8 +31,8 @@ class XGBoost:
     leaves: int
     seen: int
     learning_rate: float = 0.1
-    min_child_weight: float = 2.0
-    subsample: float = 0.9
+    min_child_weight: float = 1.0
+    subsample: float = 1.0
     columns_a_tree: float = 0.6
     l2: float = 2.0
     workers: int = 1
