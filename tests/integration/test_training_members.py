@@ -31,6 +31,7 @@ from spark_apps.training.members import (
     LinearRegressionMember,
     LinearSVMMember,
     XGBoostMember,
+    at_most,
     log_column,
     members,
     price_sql,
@@ -163,7 +164,9 @@ def test_spark_s_own_boosting_can_be_chosen_and_serves_what_it_fitted(
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("member", [LinearRegressionMember(), LinearSVMMember()], ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    "member", [LinearRegressionMember(), LinearSVMMember(1_000)], ids=lambda one: one.name
+)
 def test_a_column_that_is_constant_but_for_rounding_says_nothing(spark: SparkSession, member: Member) -> None:
     random = np.random.default_rng(0)
     x = random.normal(size=(1_000, 2))
@@ -177,6 +180,16 @@ def test_a_column_that_is_constant_but_for_rounding_says_nothing(spark: SparkSes
     fit = member.fit(rows, None, member.grid[0])  # type: ignore[arg-type] # it needs no encoding
     elsewhere = spark.createDataFrame([(Vectors.dense([0.0, 0.0, 0.0, 7.0, -2.0]),)], [FEATURES])
     assert fit.transform(elsewhere).first()[log_column(member.name)] == pytest.approx(10, abs=0.05)
+
+
+@pytest.mark.parametrize(("most", "found"), [(20_000, (20_000, 20_000)), (2_000, (1_800, 2_200))])
+def test_of_many_rows_the_same_ones_are_taken(spark: SparkSession, most: int, found: tuple[int, int]) -> None:
+    rows = spark.range(20_000).select(F.xxhash64("id").alias("row"))
+    taken, again = (
+        {one["row"] for one in at_most(most, given).collect()} for given in (rows, rows.repartition(3))
+    )
+    assert found[0] <= len(taken) <= found[1]
+    assert again == taken
 
 
 def points() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
