@@ -20,6 +20,7 @@ import structlog
 
 from control_plane import logs
 from spark_apps.model_digest import digest
+from spark_apps.serving.processes import die_with_parent
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -122,6 +123,7 @@ def main() -> int:
     parser.add_argument("--version", type=int)
     parser.add_argument("--parent", type=int, required=True)
     arguments = parser.parse_args()
+    die_with_parent(arguments.parent)  # else it would wait for its model for ever
     logs.configure()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     try:
