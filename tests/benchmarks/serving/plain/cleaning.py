@@ -237,4 +237,6 @@ def clean(values: Sequence[Any]) -> Cleaned:
             value = (value if type(value) is str else str(value)).strip()
             value = None if value in MISSING else value.lower()
         texts.append(value)
-    return Cleaned(numbers, texts, str(values[_OPTIONS] or ""), ", ".join(unreadable))
+    options = str(values[_OPTIONS] or "")
+    listed = options if options.startswith("[") and options.endswith("]") else ""
+    return Cleaned(numbers, texts, listed, ", ".join(unreadable))
