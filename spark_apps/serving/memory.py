@@ -1,7 +1,7 @@
 """Memory that the compilers needed for a while, given back to the system when nobody waits for an answer.
 
-They take up to half a gigabyte, and the C library keeps it. To give it back stops whatever asks for memory
-for up to 0.2 s, so it is done while a server stands by, and when requests have paused.
+The C library keeps it, for large methods hundreds of megabytes. To give it back stops whatever asks for
+memory for up to 0.2 s, so it is done while a server stands by, and when requests have paused.
 """
 
 from __future__ import annotations

@@ -46,8 +46,8 @@ _SOURCE = {
 }
 SESSION_CONF = {
     "spark.sql.adaptive.enabled": "false",
-    # A whole stage is one method of 50 kB here. Java's compilers give it up, for want of registers and of
-    # nodes, and it is interpreted; the small methods that there are without take two thirds of the time.
+    # A whole stage of such a query is one method of 50 kB and more. Java's compilers give it up, for want of
+    # registers and of nodes, and it is interpreted; small methods take two thirds of the time.
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.variant.allowDuplicateKeys": "true",  # JSON's last one wins, as in from_json
     "spark.log.level": "ERROR",
@@ -57,9 +57,9 @@ SESSION_CONF = {
     "spark.sql.maxPlanStringLength": "100",
     "spark.sql.maxMetadataStringLength": "10",
     "spark.sql.streaming.kafka.useDeprecatedOffsetFetching": "false",
-    # The second compiler begins after ten thousands of requests only: a start takes 30 s of a core instead
-    # of 37, and a backlog is gone as soon. What it needs for a while is given back when requests pause
-    # (memory.py), and once an hour where they never do.
+    # The second compiler begins after ten thousands of requests only: a start takes 30 to 32 s of a core
+    # instead of 37, and a backlog is gone as soon. What it needs for a while is given back when requests
+    # pause (memory.py), and once an hour where they never do.
     "spark.driver.extraJavaOptions": (
         "-XX:+IgnoreUnrecognizedVMOptions -XX:TrimNativeHeapInterval=3600000 "
         "-Xss4m -XX:ReservedCodeCacheSize=96m "

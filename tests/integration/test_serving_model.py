@@ -33,4 +33,5 @@ def test_it_ends_with_its_server(tmp_path: Path) -> None:
     ended = wait(fetching, timeout_s=20)
     if not ended:
         signal.pidfd_send_signal(fetching, signal.SIGKILL)
+    os.close(fetching)
     assert ended

@@ -192,6 +192,23 @@ def test_of_many_rows_the_same_ones_are_taken(spark: SparkSession, most: int, fo
     assert again == taken
 
 
+def test_the_svm_is_fitted_on_no_more_rows_than_it_may(spark: SparkSession) -> None:
+    numbers = spark.range(2_000).select(F.xxhash64("id").alias("row"))
+    fitted_on = {one["row"] for one in at_most(500, numbers).collect()}
+    x = np.random.default_rng(0).normal(size=2_000)
+    rows = spark.createDataFrame(
+        [
+            (one["row"], Vectors.dense([at]), float(0.2 * at + (10 if one["row"] in fitted_on else 13)))
+            for one, at in zip(numbers.collect(), x, strict=True)
+        ],
+        ["row", FEATURES, LOG_LABEL],
+    )
+    member = LinearSVMMember(500)
+    fit = member.fit(rows, None, member.grid[0])  # type: ignore[arg-type] # it needs no encoding
+    elsewhere = spark.createDataFrame([(Vectors.dense([0.0]),)], [FEATURES])
+    assert fit.transform(elsewhere).first()[log_column(member.name)] == pytest.approx(10, abs=0.05)
+
+
 def points() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return points, their targets with heavy tails and some gross errors, and the true plane's slopes."""
     random = np.random.default_rng(3)
