@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,10 @@ class BestPossible:
 
 @dataclass(frozen=True)
 class GenerationReport:
-    """What ``generate`` wrote; ``best`` is over listings with right prices, ``best_with_wrong`` over all."""
+    """What ``generate`` wrote; ``best`` is over listings with right prices, ``best_with_wrong`` over all.
+
+    Both leave out prices that ``generate`` was told to leave out.
+    """
 
     rows: int
     parts: tuple[Path, ...]
@@ -74,18 +78,25 @@ class _Chunk:
 
 
 def generate(
-    rows: int, seed: int, out: Path, parts: int | None = None, *, on_rows: Callable[[int], None] | None = None
+    rows: int,
+    seed: int,
+    out: Path,
+    parts: int | None = None,
+    *,
+    within: tuple[float, float] = (0, inf),
+    on_rows: Callable[[int], None] | None = None,
 ) -> GenerationReport:
     """Write ``rows`` listings as ``out/part-00000.csv`` and so on, each part with the header.
 
     The same rows and seed give the same listings, whatever the number of parts (by default one for each
-    250,000). ``on_rows`` is called with the number of rows written since its last call.
+    250,000). The best possible errors are those over prices ``within`` these dollars, both included.
+    ``on_rows`` is called with the number of rows written since its last call.
     """
     _check(rows, seed)
     count = parts or max(1, -(-rows // _ROWS_PER_PART))
     if not 1 <= count <= max(rows, 1):
         raise ValueError(f"parts is {count}: give a number from 1 to the number of rows ({rows})")
-    started, errors, copies = time.monotonic(), _Errors(), 0
+    started, errors, copies = time.monotonic(), _Errors(within), 0
     sizes = [rows * (number + 1) // count - rows * number // count for number in range(count)]
     files = PartFiles(out, _HEADER, sizes)
     for chunk in _chunks(rows, seed):
@@ -147,14 +158,17 @@ def _events(start: int, stop: int, share: float) -> tuple[int, int]:
 class _Errors:
     """Sums for the best possible errors, right prices and wrong ones apart."""
 
-    def __init__(self) -> None:
+    def __init__(self, within: tuple[float, float]) -> None:
+        self._within = within
         self._sums = np.zeros((2, 3))  # right, wrong: rows, squared errors, absolute errors
 
     def add(self, chunk: _Chunk) -> None:
         cars = chunk.cars
         wrong = np.zeros(len(cars.price), dtype=bool)
         wrong[chunk.wrong] = True
-        for i, chosen in enumerate((~wrong, wrong)):
+        least, most = self._within
+        counted = (cars.price >= least) & (cars.price <= most)
+        for i, chosen in enumerate((counted & ~wrong, counted & wrong)):
             price = cars.price[chosen]
             squared, absolute = (price - cars.expected[chosen]) ** 2, np.abs(price - cars.median[chosen])
             self._sums[i] += (len(price), squared.sum(), absolute.sum())

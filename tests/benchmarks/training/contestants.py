@@ -72,6 +72,7 @@ def _of(training: Training, contestant: str, versions: str) -> Result:
         training.usage,
         training.rmse,
         training.boosting_rmse,
+        training.test_rmse,
         training.rounds,
         training.steps,
         training.fit_seconds,
@@ -92,7 +93,17 @@ def _alone(setup: Setup, features: Path, contestant: str, module: str) -> Result
     found = BoostingAlone(**json.loads(out.read_text()))
     command = " ".join((*(f"{name}={value}" for name, value in _WAIT_POLICY.items()), "python", *told))
     return Result(
-        contestant, command, found.version, found.rows, usage, found.rmse, found.rmse, found.rounds, {}, {}
+        contestant,
+        command,
+        found.version,
+        found.rows,
+        usage,
+        found.rmse,
+        found.rmse,
+        None,
+        found.rounds,
+        {},
+        {},
     )
 
 

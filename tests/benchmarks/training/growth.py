@@ -20,9 +20,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Growth:
-    """What came of the job at each of ``sizes``, which are generated rows; it ends with the first failure."""
+    """What came of the job at each of ``sizes``, which are generated rows; it ends with the first failure.
+
+    ``best`` are the best possible RMSE, dollars.
+    """
 
     sizes: list[int] = field(default_factory=list)
+    best: list[float] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
 
@@ -46,6 +50,7 @@ def grow(setup: Setup, sizes: Sequence[int]) -> Growth:
             found.failures.append(str(error))
             break
         found.sizes.append(rows)
+        found.best.append(batch.best_rmse)
         setup.view.fact(f"✔ {rows:,} rows: {found.results[-1].usage.seconds:,.1f} s")
     return found
 
@@ -57,7 +62,7 @@ def show(found: Growth, setup: Setup, view: View) -> None:
     view.table(
         f"The whole job on more and more rows, with a heap of {setup.memory}",
         report.GROWN,
-        report.growth(found.sizes, found.results),
+        report.growth(found.sizes, found.results, found.best),
     )
     view.table(
         "Seconds by step",

@@ -24,8 +24,8 @@ BOOSTING = "gradient_boosting"
 class Training:
     """What a training took and how well it prices; ``steps`` are seconds, ``rounds`` those of boosting.
 
-    ``rows`` are those trained on; ``rmse`` is the stack's and ``boosting_rmse`` boosting's alone, dollars, of
-    the rows when they were held out.
+    ``rows`` are those trained on; ``rmse`` is the stack's and ``boosting_rmse`` boosting's alone, of the rows
+    when they were held out, ``test_rmse`` the model's of the cars of the test: dollars.
     """
 
     usage: Usage
@@ -36,6 +36,7 @@ class Training:
     rounds: int
     rmse: float
     boosting_rmse: float
+    test_rmse: float
 
 
 @dataclass
@@ -95,4 +96,5 @@ def run_job(setup: Setup, batch: Batch, attempt: int, **told: str) -> Training:
         rounds=story.rounds,
         rmse=metrics["cv.stack.rmse"],
         boosting_rmse=metrics[f"cv.{BOOSTING}.rmse"],
+        test_rmse=metrics["test.stack.rmse"],
     )

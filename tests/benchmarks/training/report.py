@@ -20,7 +20,10 @@ MOST_GROWTH = 1.2
 NOTHING = "-"
 
 COMPARED = ("contestant", "seconds", "to XGBoost", "CPU s", "RMSE", "of boosting", "rounds", "peak memory")
-GROWN = ("rows", "trained on", "seconds", "ms a row", "to first", "exponent", "CPU s", "RMSE", "peak memory")
+GROWN = (
+    "rows", "trained on", "seconds", "ms a row", "to first", "exponent", "CPU s", "RMSE", "of the test",
+    "best possible", "peak memory",
+)  # fmt: skip
 
 
 def comparison(results: Sequence[Result]) -> Rows:
@@ -41,8 +44,11 @@ def comparison(results: Sequence[Result]) -> Rows:
     ]
 
 
-def growth(sizes: Sequence[int], results: Sequence[Result]) -> Rows:
-    """One row a size, under :data:`GROWN`; ``sizes`` are the rows generated for each of ``results``."""
+def growth(sizes: Sequence[int], results: Sequence[Result], best: Sequence[float]) -> Rows:
+    """One row a size, under :data:`GROWN`.
+
+    ``sizes`` are the rows generated for each of ``results``, and ``best`` their best possible RMSE.
+    """
     points = _points(sizes, results)
     slopes = [NOTHING, *(f"{exponent:.2f}" for exponent in exponents(points))]
     return [
@@ -55,9 +61,13 @@ def growth(sizes: Sequence[int], results: Sequence[Result]) -> Rows:
             slope,
             f"{one.usage.cpu_seconds:,.1f}",
             dollars(one.rmse),
+            NOTHING if one.test_rmse is None else dollars(one.test_rmse),
+            dollars(least),
             gib(one.usage.peak_bytes),
         ]
-        for size, one, times, slope in zip(sizes, results, times_a_row(points), slopes, strict=True)
+        for size, one, least, times, slope in zip(
+            sizes, results, best, times_a_row(points), slopes, strict=True
+        )
     ]
 
 

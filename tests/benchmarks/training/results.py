@@ -19,7 +19,8 @@ class Result:
     """What a contestant took and how well it prices; ``rows`` are those it learned from.
 
     ``rmse`` is what it ends up with, ``boosting_rmse`` that of boosting alone: dollars, of the rows when they
-    were held out. ``rounds`` are those kept of all fits of boosting, 0 where nobody counts them. ``steps``
+    were held out; ``test_rmse`` is that of the job's model, fitted on all rows, of the cars of its test.
+    ``rounds`` are those kept of all fits of boosting, 0 where nobody counts them. ``steps``
     and ``fit_seconds`` (by member, side by side) are the job's own.
     """
 
@@ -30,6 +31,7 @@ class Result:
     usage: Usage
     rmse: float
     boosting_rmse: float
+    test_rmse: float | None
     rounds: int
     steps: Mapping[str, float]
     fit_seconds: Mapping[str, float]

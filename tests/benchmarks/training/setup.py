@@ -16,6 +16,7 @@ from control_plane.sandbox.java import java_home
 from control_plane.sandbox.sandbox import Sandbox
 from control_plane.simulator.batches import deliver
 from control_plane.simulator.generator import generate
+from spark_apps.training.settings import TrainingSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,7 +61,11 @@ class Setup:
 
 @dataclass(frozen=True)
 class Batch:
-    """Generated listings in HDFS; ``best_rmse`` is that of a model which knows how they were drawn."""
+    """Generated listings in HDFS.
+
+    ``best_rmse`` is that of a model which knows how they were drawn, with all that is left empty, of those
+    that a training takes by their price.
+    """
 
     name: str
     rows: int
@@ -94,7 +99,9 @@ def generated_batch(setup: Setup, rows: int) -> Iterator[Batch]:
             done += new
             show(done, f"{done:,}")
 
-        report = generate(rows, GENERATED, made, on_rows=on_rows)
+        taken = TrainingSettings()
+        prices = taken.price_min, taken.price_max
+        report = generate(rows, GENERATED, made, within=prices, on_rows=on_rows)
     with setup.view.work(f"uploading {report.bytes / 1e6:,.0f} MB to HDFS"):
         deliver(setup.servers.hdfs_url, made, name)
     shutil.rmtree(made)

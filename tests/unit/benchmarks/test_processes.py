@@ -39,6 +39,16 @@ def test_memory_of_all_processes_counts_and_lines_are_passed_on(tmp_path: Path) 
     assert usage.seconds > 1
 
 
+def test_a_process_that_splits_in_two_holds_no_more_memory(tmp_path: Path) -> None:
+    splitting = "import os, time; taken = b'x' * (200 * 2**20); os.fork(); time.sleep(1)"
+
+    usage = measured(
+        "it", [sys.executable, "-c", splitting], env=os.environ, log_file=tmp_path / "log", limit_s=60
+    )
+
+    assert 200 * MIB < usage.peak_bytes < 300 * MIB
+
+
 def test_what_takes_too_long_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
     before = set(psutil.Process().children(recursive=True))
 

@@ -20,6 +20,7 @@ def result(contestant: str, seconds: float, **fields: object) -> Result:
         "usage": Usage(seconds, 2 * seconds, 3 * GIB),
         "rmse": 1_900.4,
         "boosting_rmse": 2_000.0,
+        "test_rmse": 1_850.2,
         "rounds": 1_234,
         "steps": {},
         "fit_seconds": {},
@@ -67,11 +68,25 @@ def test_the_whole_job_may_take_three_times_as_long_where_rows_are_many(
 
 
 def test_growth_is_told_from_size_to_size() -> None:
-    rows = report.growth([1_000, 10_000], [result(WHOLE_JOB, 10), result(WHOLE_JOB, 100, rows=8_500)])
+    jobs = [result(WHOLE_JOB, 10), result(WHOLE_JOB, 100, rows=8_500)]
+
+    rows = report.growth([1_000, 10_000], jobs, [1_700.0, 1_600.0])
 
     assert rows == [
-        ["1,000", "850", "10.0", "10.00", "1.00", "-", "20.0", "$1,900", "3.00 GiB"],
-        ["10,000", "8,500", "100.0", "10.00", "1.00", "1.00", "200.0", "$1,900", "3.00 GiB"],
+        ["1,000", "850", "10.0", "10.00", "1.00", "-", "20.0", "$1,900", "$1,850", "$1,700", "3.00 GiB"],
+        [
+            "10,000",
+            "8,500",
+            "100.0",
+            "10.00",
+            "1.00",
+            "1.00",
+            "200.0",
+            "$1,900",
+            "$1,850",
+            "$1,600",
+            "3.00 GiB",
+        ],
     ]
     assert {len(row) for row in rows} == {len(report.GROWN)}
 

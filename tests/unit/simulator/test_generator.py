@@ -268,6 +268,14 @@ def test_the_best_possible_error_is_a_small_part_of_the_prices_spread(written):
     assert (report.best.rows, report.best_with_wrong.rows) == (39_999, 40_000)
 
 
+def test_the_best_possible_error_leaves_out_prices_that_nobody_trains_on(tmp_path: Path):
+    report = generate(2_000, SEED, tmp_path, within=(10_000, 20_000))
+    with report.parts[0].open(newline="") as file:
+        prices = [float(row["price"]) for row in csv.DictReader(file)]
+    assert report.best.rows == sum(10_000 <= price <= 20_000 for price in prices)
+    assert report.best.rmse < generate(2_000, SEED, tmp_path).best.rmse
+
+
 def test_the_noise_around_the_expected_price_is_the_declared_one():
     cars = draw_cars(20_000, np.random.default_rng(SEED))
     unexplained = np.log(cars.price / cars.median) / cars.noise
