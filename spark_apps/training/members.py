@@ -227,11 +227,13 @@ def _with_residual(train: DataFrame, ridge: LinearRegressionModel) -> DataFrame:
 class XGBoostMember:
     """XGBoost on what a ridge regression leaves.
 
-    Early stopping chooses the rounds, a budget of nodes bounds them.
+    Early stopping chooses the rounds, a budget of nodes bounds them. The ridge is of all rows, trees are of
+    ``rows_at_most``: XGBoost holds its rows in memory, with all features, beside the heap.
     """
 
     rounds: int
     nodes: int
+    rows_at_most: int
     name: str = "gradient_boosting"
     workers: int = 1
     validation_workers: int = 1
@@ -246,7 +248,7 @@ class XGBoostMember:
         """Fit ``leaves`` a tree, ``learning_rate`` and ``l2``, for ``rounds`` or until stopped early."""
         settings = self.settings(params)
         ridge = _ridge(encoding)
-        rows, stopping = _with_residual(train, ridge), F.col(STOPPING)
+        rows, stopping = _with_residual(at_most(self.rows_at_most, train), ridge), F.col(STOPPING)
         parts = (rows, None) if "rounds" in params else (rows.where(~stopping), rows.where(stopping))
         trees = settings.fit(*parts, label=_RESIDUAL, weight=_WEIGHT, features=FEATURES)
         return BoostingFit(self.name, ridge, trees)
@@ -308,6 +310,7 @@ def members(settings: TrainingSettings, partitions: int) -> tuple[Member, ...]:
         XGBoostMember(
             settings.boosting_rounds,
             settings.boosting_nodes,
+            settings.boosting_rows,
             workers=min(partitions, settings.cores),
             validation_workers=max(1, min(partitions, settings.cores // settings.parallelism)),
         )

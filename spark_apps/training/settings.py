@@ -28,6 +28,9 @@ class TrainingSettings(BaseSettings):
     boosting: Literal["xgboost", "spark"] = Field("xgboost", description="which gradient boosting to fit")
     boosting_rounds: int = Field(1_000, ge=1, description="at most; early stopping chooses fewer")
     boosting_nodes: int = Field(66_000, ge=100, description="of all trees together, at most")
+    boosting_rows: int = Field(
+        1_000_000, ge=1_000, description="that XGBoost is fitted on, at most; each takes 2 kB beside the heap"
+    )
     svm_rows: int = Field(50_000, ge=100, description="that a plane by support vectors is fitted on, at most")
 
     folds: int = Field(5, ge=2, description="of the cross-validation")

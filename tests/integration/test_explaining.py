@@ -178,7 +178,7 @@ def test_the_bases_are_the_mean_answers_on_the_training_rows(
 def test_trees_are_explained_as_xgboost_explains_them(spark: SparkSession, rows: DataFrame) -> None:
     fold = prepare(rows, rows.count(), SMALL).folds[0]
     fit = (
-        XGBoostMember(60, 80_000)
+        XGBoostMember(60, 80_000, rows_at_most=10_000)
         .fit(fold.train, fold.encoding, {"leaves": 64, "learning_rate": 0.1, "l2": 2.0})
         .trees
     )

@@ -96,7 +96,7 @@ class TestServedBoosting:
         rows = rows.select(*needed).repartition(1).localCheckpoint()
 
         settings = TrainingSettings()
-        member = XGBoostMember(settings.boosting_rounds, settings.boosting_nodes)
+        member = XGBoostMember(settings.boosting_rounds, settings.boosting_nodes, settings.boosting_rows)
         stopped = {"leaves": 64, "learning_rate": 0.05, "l2": 2.0}
         for number, params in enumerate((stopped, stopped | {"rounds": 300})):
             fit = member.fit(rows.where("key % 20 = 0"), encoding, params)
@@ -207,6 +207,22 @@ def test_the_svm_is_fitted_on_no_more_rows_than_it_may(spark: SparkSession) -> N
     fit = member.fit(rows, None, member.grid[0])  # type: ignore[arg-type] # it needs no encoding
     elsewhere = spark.createDataFrame([(Vectors.dense([0.0]),)], [FEATURES])
     assert fit.transform(elsewhere).first()[log_column(member.name)] == pytest.approx(10, abs=0.05)
+
+
+@pytest.mark.timeout(300)
+def test_trees_are_fitted_on_no_more_rows_than_they_may(usable: Listings) -> None:
+    rows = usable(1_200, 8).withColumn("fold", _third("car"))
+    fold, *_ = prepare(rows, rows.count(), TrainingSettings(folds=3)).folds
+    few, all_of_them = (XGBoostMember(20, 10_000, rows_at_most=most) for most in (300, 10_000))
+
+    def says(member: XGBoostMember, train: DataFrame) -> list[float]:
+        fit = member.fit(train, fold.encoding, {"leaves": 8, "learning_rate": 0.3, "l2": 2.0, "rounds": 20})
+        return [row[0] for row in fit.transform(fold.held_out).select(log_column(member.name)).collect()]
+
+    of_few = says(few, fold.train)
+    assert of_few == says(all_of_them, at_most(300, fold.train))
+    assert of_few != says(all_of_them, fold.train)
+    fold.release()
 
 
 def points() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
