@@ -1,14 +1,7 @@
 from __future__ import annotations
 
 from spark_apps.serving.progress import STUCK_S, Progress
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.clock import Clock
 
 
 def after(progress: Progress, clock: Clock, seconds: float, *, arrivals: int, answers: int) -> bool:

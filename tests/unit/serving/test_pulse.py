@@ -7,13 +7,7 @@ import os
 import pytest
 
 from spark_apps.serving.pulse import Pulse
-
-
-class Clock:
-    now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.clock import Clock
 
 
 @pytest.fixture

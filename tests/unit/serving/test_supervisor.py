@@ -16,18 +16,12 @@ from spark_apps.serving.pulse import Pulse
 from spark_apps.serving.rollover import Start
 from spark_apps.serving.settings import Serving
 from spark_apps.serving.supervisor import Fleet
+from tests.clock import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HUNG_AFTER_S = 30
-
-
-class Clock:
-    now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
