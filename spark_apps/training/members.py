@@ -16,6 +16,7 @@ from pyspark.ml.regression import GBTRegressor, LinearRegression
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from spark_apps.jvm import uncache
 from spark_apps.training.boosting import SparkTrees, XGBoost
 from spark_apps.training.planes import fit_plane, plane
 from spark_apps.training.preparation import FEATURE_COLUMNS, FEATURES, TREE_FEATURES
@@ -158,7 +159,15 @@ class LinearSVMMember:
             epsilon=params["epsilon"],
             regParam=params["l2"],
         )
-        return StageFit(fit_plane(estimator, at_most(self.rows_at_most, train)))
+        taken = at_most(self.rows_at_most, train)
+        if taken is train:
+            return StageFit(fit_plane(estimator, train))
+        # A fit reads its rows some six times; without a copy it would search all rows for them each time.
+        copied = taken.localCheckpoint()
+        try:
+            return StageFit(fit_plane(estimator, copied))
+        finally:
+            uncache(copied)
 
 
 def at_most(rows: int, train: DataFrame) -> DataFrame:

@@ -21,8 +21,8 @@ NOTHING = "-"
 
 COMPARED = ("contestant", "seconds", "to XGBoost", "CPU s", "RMSE", "of boosting", "rounds", "peak memory")
 GROWN = (
-    "rows", "trained on", "seconds", "ms a row", "to first", "exponent", "CPU s", "RMSE", "of the test",
-    "best possible", "peak memory",
+    "rows", "to learn", "seconds", "ms a row", "to first", "exponent", "CPU s", "RMSE", "test", "best",
+    "peak memory",
 )  # fmt: skip
 
 
