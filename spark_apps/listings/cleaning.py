@@ -45,6 +45,9 @@ _OPTIONS = "CASE WHEN startswith(major_options, '[') AND endswith(major_options,
 _OPTION_COUNT = f"""CASE WHEN major_options = '[]' THEN 0D
   ELSE CAST(length({_OPTIONS}) - length(replace({_OPTIONS}, ', ', ',')) + 1 AS DOUBLE) END"""
 
+# Who built the car, and the first three of the five characters by which that maker describes what (ISO 3779).
+_DESCRIPTOR = "CASE WHEN length(trim(vin)) = 17 THEN lower(left(trim(vin), 6)) END"
+
 _INCHES = ("back_legroom", "bed_length", "front_legroom", "height", "length", "wheelbase", "width")
 _PLAIN_NUMBERS = (
     "city_fuel_economy", "combine_fuel_economy", "daysonmarket", "engine_displacement",
@@ -81,16 +84,19 @@ CLEAN: dict[str, str] = {
     "torque_rpm": _rpm("torque"),
     "option_list": _OPTIONS,
     **{name: _category(name) for name in _CATEGORIES},
+    "vin_descriptor": _DESCRIPTOR,
 }
 
 # The cleaned columns that are numbers, in their own units, rather than flags or texts.
-NUMBERS: tuple[str, ...] = tuple(name for name in CLEAN if name not in {*FLAGS, *_CATEGORIES, "option_list"})
+NUMBERS: tuple[str, ...] = tuple(
+    name for name in CLEAN if name not in {*FLAGS, *_CATEGORIES, "option_list", "vin_descriptor"}
+)
 
 #: The column with what :func:`unreadable` says.
 UNREADABLE = "unreadable"
 
-# The raw columns that anything is read from; ids, addresses, savings_amount and free text are not.
-USED_COLUMNS: tuple[str, ...] = tuple(sorted({raw for raw, _ in _READ.values()} | set(_CATEGORIES)))
+# The raw columns that anything is read from; other ids, addresses, savings_amount and free text are not.
+USED_COLUMNS: tuple[str, ...] = tuple(sorted({raw for raw, _ in _READ.values()} | {*_CATEGORIES, "vin"}))
 
 
 def clean_columns(names: tuple[str, ...] | None = None) -> list[str]:

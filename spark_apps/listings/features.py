@@ -3,15 +3,16 @@
 A number is moved and scaled by constants that are facts about cars (a typical value, a typical spread), so
 that nothing about it is fitted; a missing one becomes the typical value, and one flag for each group of
 columns that go missing together says so. Fitted are only the labels of the categories, the ranks of the
-variants and the day that stands in for a missing day of listing. Numbers are rounded to float32, because
-that is what XGBoost sees: the same splits then hold for Spark's own trees.
+variants, and the facts that stand in for a missing day of listing or trim. Numbers are rounded to float32,
+because that is what XGBoost sees: the same splits then hold for Spark's own trees.
 
 A *variant* is what is built alike: model, trim, engine and so on in one. There are too many of them for
 categories, but a tree that sees the rank by how many are listed, as a number, can set apart the frequent ones
 one by one and take the rare ones together. On real listings this lowers the RMSE by 2 %, which neither more
 labels nor averages of prices (fitted on other rows) do.
 
-Never a feature: the price and ``savings_amount`` (derived from it), ids, addresses, URLs and free text.
+Never a feature: the price and ``savings_amount`` (derived from it), ids, addresses, URLs and free text. Of a
+VIN no more is read than what it says of how the car is built.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pyspark.sql import DataFrame
+
+    from spark_apps.listings.facts import Facts
 
 # The frequent ones of the dataset, of some 150.
 OPTIONS = (
@@ -124,7 +127,7 @@ CATEGORIES: dict[str, str] = {
     "model": "concat(clean_make_name, ' ', clean_model_name)",
     "transmission": "clean_transmission",
     "transmission_display": "clean_transmission_display",
-    "trim": "clean_trim_name",
+    "trim": "clean_trim_name",  # or what Facts.trim says
     "wheel_system": "clean_wheel_system",
 }
 
@@ -158,13 +161,12 @@ CLEAN_NAMES: tuple[str, ...] = tuple(
             for sql in (*(n.sql for n in NUMBERS.values()), *CATEGORIES.values(), *VARIANTS.values())
             for name in _NAME.findall(sql)
         }
+        | {"vin_descriptor"}
     )
 )
 
 # Numbers beyond this many spreads are pulled in, so that no mileage of 1e11 upsets a plane.
 _FARTHEST = 10.0
-# When the dataset was crawled, should a train set not hold a single day of listing.
-_CRAWLED = 2020.7
 
 
 @dataclass(frozen=True)
@@ -224,12 +226,6 @@ def cleaned(listings: DataFrame) -> DataFrame:
     return listings.selectExpr("*", *clean_columns(CLEAN_NAMES))
 
 
-def newest_listing(clean: DataFrame) -> float:
-    """Return the newest day of listing as a year with its fraction: what stands in where it is missing."""
-    found = clean.agg(F.percentile_approx("clean_listed", 0.99)).first()
-    return float(found[0]) if found and found[0] is not None else _CRAWLED
-
-
 def label_counts(features: DataFrame, by: str, kept: Mapping[str, Kept]) -> Counter[tuple[int, str, str]]:
     """Count (part, column, label) in one job for all folds, of labels that enough rows have in all.
 
@@ -264,17 +260,18 @@ def fit_labels(counts: Mapping[tuple[str, str], int], kept: Mapping[str, Kept]) 
     return Labels({column: tuple(found) for column, found in labels.items()})
 
 
-def feature_columns(today: float) -> list[str]:
+def feature_columns(facts: Facts) -> list[str]:
     """Return ``<sql> AS <column>`` for all that is made of the columns of :func:`cleaned`.
 
-    ``today`` is the day, as a year with its fraction, of a listing without one.
+    ``facts`` are what stands in for what a listing leaves empty.
     """
-    numbers = [f"{_scaled(number, today)} AS number_{name}" for name, number in NUMBERS.items()]
-    categories = [f"{sql} AS category_{name}" for name, sql in CATEGORIES.items()]
+    numbers = [f"{_scaled(number, facts.today)} AS number_{name}" for name, number in NUMBERS.items()]
+    told = CATEGORIES | {"trim": facts.trim()}
+    categories = [f"{sql} AS category_{name}" for name, sql in told.items()]
     return numbers + categories + [f"{sql} AS variant_{name}" for name, sql in VARIANTS.items()]
 
 
-def statement(today: float) -> str:
+def statement(facts: Facts) -> str:
     """Return the SELECT of the model's first stage: raw text in; numbers, texts and ``unreadable`` added.
 
     It is two nested projections, so that nothing is read twice, and no join, no subquery and no function
@@ -282,7 +279,7 @@ def statement(today: float) -> str:
     """
     inner = ", ".join(("*", *clean_columns(CLEAN_NAMES)))
     dropped = ", ".join(f"clean_{name}" for name in CLEAN_NAMES)
-    added = ", ".join((*feature_columns(today), f"{unreadable()} AS {UNREADABLE}"))
+    added = ", ".join((*feature_columns(facts), f"{unreadable()} AS {UNREADABLE}"))
     return f"SELECT * EXCEPT ({dropped}), {added} FROM (SELECT {inner} FROM __THIS__)"  # noqa: S608
 
 

@@ -13,7 +13,7 @@ from spark_apps.listings.cleaning import CLEAN, MISSING, USED_COLUMNS
 from spark_apps.listings.reading import MALFORMED
 
 # What is kept of a listing: what features are made of, and what says which car it is.
-KEPT_COLUMNS: tuple[str, ...] = tuple(sorted({*USED_COLUMNS, "vin", "listing_id", "listed_date", "price"}))
+KEPT_COLUMNS: tuple[str, ...] = tuple(sorted({*USED_COLUMNS, "listing_id", "listed_date", "price"}))
 
 # reason -> SQL; the first that holds is the reason
 _UNPARSABLE: dict[str, str] = {
@@ -26,7 +26,7 @@ SAME_CAR_AGAIN = "same_car_again"
 
 # Two cars without a VIN are the same when everything that prices them is.
 _ATTRIBUTES = tuple(
-    column for column in USED_COLUMNS if column not in {"price", "listed_date", "daysonmarket"}
+    column for column in USED_COLUMNS if column not in {"price", "listed_date", "daysonmarket", "vin"}
 )
 
 

@@ -124,7 +124,7 @@ def fit_ensemble(
         fits = fit_on_all(spark, validated, whole, settings.parallelism)
         stages = {name: fit.stages(scratch) for name, fit in fits.items()}
         model = pricing_model(
-            raw_stages(prepared.today, whole.encoding), stages, stack, intervals, prepared.within
+            raw_stages(prepared.facts, whole.encoding), stages, stack, intervals, prepared.within
         )
     return Ensemble(
         model,

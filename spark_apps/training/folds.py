@@ -1,6 +1,6 @@
 """Feature vectors for every fold; a category's labels are fitted on the rows that the fold is trained on.
 
-The day that stands in for a missing day of listing is that of all rows: a fact of the crawl, not of prices.
+What stands in for a missing day of listing or trim is found on all rows: facts that prices have no part in.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pyarrow.compute as pc
 from pyspark.sql import functions as F
 
+from spark_apps.listings.facts import facts_of
 from spark_apps.listings.features import (
     NUMBER_COLUMNS,
     TEXT_COLUMNS,
@@ -22,7 +23,6 @@ from spark_apps.listings.features import (
     fit_labels,
     kept_labels,
     label_counts,
-    newest_listing,
 )
 from spark_apps.training.crossvalidation import Fold, Vectors, in_order
 from spark_apps.training.members import LOG_LABEL, STOPPING, PriceRange
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import DataFrame
 
+    from spark_apps.listings.facts import Facts
     from spark_apps.training.preparation import Encoding
     from spark_apps.training.settings import TrainingSettings
 
@@ -46,13 +47,13 @@ _ROW = ("row", "label", "fold", LOG_LABEL, STOPPING)
 class Prepared:
     """What a training fits on: the folds, and ``whole()`` that makes the vectors of all rows.
 
-    ``today`` is the day of a listing without one; ``partitions`` is in how many the rows lie; ``within`` are
-    the least and the highest price.
+    ``facts`` stand in for what listings leave empty; ``partitions`` is in how many the rows lie; ``within``
+    are the least and the highest price.
     """
 
     folds: tuple[Fold, ...]
     whole: Callable[[], Vectors]
-    today: float
+    facts: Facts
     partitions: int
     within: PriceRange
 
@@ -63,9 +64,9 @@ def prepare(train: DataFrame, rows: int, settings: TrainingSettings) -> Prepared
     Needs: the kept raw columns, ``label``, ``car`` and ``fold``. ``rows`` is how many there are.
     """
     clean = cleaned(train)
-    today = newest_listing(clean)
+    facts = facts_of(clean)
     partitions = max(1, rows // _ROWS_A_PARTITION)
-    numbers = _cached_numbers(clean, today, partitions)
+    numbers = _cached_numbers(clean, facts, partitions)
     kept = kept_labels(
         categories=Kept(settings.label_rows, settings.labels),
         models=Kept(settings.model_rows, settings.models),
@@ -94,17 +95,17 @@ def prepare(train: DataFrame, rows: int, settings: TrainingSettings) -> Prepared
         )
         for number in range(settings.folds)
     )
-    return Prepared(tuple(folds), partial(vectors, _WHOLE), today, partitions, within)
+    return Prepared(tuple(folds), partial(vectors, _WHOLE), facts, partitions, within)
 
 
-def _cached_numbers(clean: DataFrame, today: float, partitions: int) -> DataFrame:
+def _cached_numbers(clean: DataFrame, facts: Facts, partitions: int) -> DataFrame:
     """Cache what no fold changes: the numbers, and the categories as text."""
     columns = {
         "row": F.xxhash64("car", "label"),
         LOG_LABEL: F.log("label"),
         STOPPING: F.pmod(F.xxhash64("car", F.lit("stopping")), F.lit(10)) == 0,
     }
-    rows = clean.withColumns(columns).selectExpr(*_ROW, *feature_columns(today))
+    rows = clean.withColumns(columns).selectExpr(*_ROW, *feature_columns(facts))
     # XGBoost's barrier stage takes no coalesce, and no other partitions than workers.
     return _cut(rows.repartition(partitions).select(*_ROW, *NUMBER_COLUMNS, *TEXT_COLUMNS))
 

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from pyspark.ml import Transformer
     from pyspark.sql import DataFrame
 
+    from spark_apps.listings.facts import Facts
+
 FEATURES = "features"
 
 _VALUES = "feature_values"
@@ -104,9 +106,9 @@ def vector_stages(encoding: Encoding) -> list[Transformer]:
     ]
 
 
-def raw_stages(today: float, encoding: Encoding) -> list[Transformer]:
+def raw_stages(facts: Facts, encoding: Encoding) -> list[Transformer]:
     """Return the stages from raw text to the vector; they add :data:`PREPARED_COLUMNS`."""
-    return [SQLTransformer(statement=statement(today)), *vector_stages(encoding)]
+    return [SQLTransformer(statement=statement(facts)), *vector_stages(encoding)]
 
 
 def _interaction_stages(labels: Labels) -> list[Transformer]:

@@ -88,7 +88,7 @@ def fitted(rows: DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Fitted:
         for member in members(SMALL, partitions=1)
     }
     by_member = {name: fit.stages((folder / "scratch").as_uri()) for name, fit in fits.items()}
-    before = raw_stages(prepared.today, whole.encoding)
+    before = raw_stages(prepared.facts, whole.encoding)
     model = pricing_model(
         before,
         by_member,

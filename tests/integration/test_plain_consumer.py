@@ -11,6 +11,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from control_plane.simulator.generator import listings
+from spark_apps.listings.facts import Facts
 from spark_apps.listings.features import (
     CATEGORIES,
     NUMBER_COLUMNS,
@@ -45,7 +46,7 @@ def ours(spark: SparkSession, asked: list[dict[str, str]]) -> list[Row]:
     rows = [[one.get(name) or None for name in schema.names] for one in asked]
     raw = spark.createDataFrame(rows, schema)
     raw.createOrReplaceTempView("asked")
-    added = spark.sql(statement(TODAY).replace("__THIS__", "asked"))
+    added = spark.sql(statement(Facts(TODAY)).replace("__THIS__", "asked"))
     return added.select("unreadable", *(F.col(name) for name in (*NUMBER_COLUMNS, *TEXT_COLUMNS))).collect()
 
 

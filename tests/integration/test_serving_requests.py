@@ -14,6 +14,7 @@ from pyspark.ml.feature import SQLTransformer
 from pyspark.sql import functions as F
 
 from control_plane.prices import MAX_DEPTH, MAX_PRICE_BYTES, is_price
+from spark_apps.listings.facts import Facts
 from spark_apps.listings.features import statement
 from spark_apps.listings.samples import LISTING
 from spark_apps.serving.answers import answers
@@ -43,7 +44,7 @@ NO_PRICE = """SELECT *, double('NaN') AS prediction, double('NaN') AS low, doubl
 
 def stand_in() -> PipelineModel:
     """A model that reads listings as every model does, and prices by year and mileage alone."""
-    return PipelineModel([SQLTransformer(statement=sql) for sql in (statement(2020.7), PRICE, REST)])
+    return PipelineModel([SQLTransformer(statement=sql) for sql in (statement(Facts(2020.7)), PRICE, REST)])
 
 
 def answered(spark: SparkSession, *values: bytes | None) -> list[Any]:

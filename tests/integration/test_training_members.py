@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from sklearn import svm
 
 from control_plane.simulator.generator import generate
+from spark_apps.listings.facts import Facts
 from spark_apps.listings.features import (
     NUMBERS,
     Kept,
@@ -83,7 +84,7 @@ class TestServedBoosting:
         self, usable: Listings, tmp_path: Path
     ) -> None:
         listings = usable(100_500, 21).limit(100_000)
-        rows = cleaned(listings).selectExpr("label", "xxhash64(car) AS key", *feature_columns(2020.7))
+        rows = cleaned(listings).selectExpr("label", "xxhash64(car) AS key", *feature_columns(Facts(2020.7)))
         few = rows.where("key % 20 = 0").withColumn("part", F.lit(0))
         kept = kept_labels(categories=Kept(3, 200), models=Kept(1, 200), variants=Kept(2, 20_000))
         counts = {(column, text): n for (_, column, text), n in label_counts(few, "part", kept).items()}
@@ -129,7 +130,7 @@ def test_trees_get_a_dense_vector_of_a_listing_with_little_in_it(spark: SparkSes
     none = np.zeros(len(NUMBERS) + sum(one_hot_widths(labels)) + sum(slope_widths(labels)))
     embedding = embed(labels, NormalEquations(np.diag(none), none, none, 0.0, 0.0, 0.0))
     encoding = Encoding(labels, embedding)
-    row = PipelineModel(raw_stages(2020.7, encoding)).transform(with_raw_columns(asked)).first()
+    row = PipelineModel(raw_stages(Facts(2020.7), encoding)).transform(with_raw_columns(asked)).first()
 
     assert isinstance(row[FEATURES], DenseVector)
     assert isinstance(row["feature_values"], SparseVector), "else the test says nothing"

@@ -60,8 +60,8 @@ def show(found: Growth, setup: Setup, view: View) -> None:
     if not found.results:
         return
     view.table(
-        f"The whole job on more and more rows, with a heap of {setup.memory}; RMSE of rows held out, of the test,"
-        " the best possible",
+        f"The whole job on more and more rows, with a heap of {setup.memory};"
+        " RMSE of rows held out, of the test, the best possible",
         report.GROWN,
         report.growth(found.sizes, found.results, found.best),
     )

@@ -4,7 +4,8 @@
 It takes what has come, up to :data:`MOST` records, as one batch, and commits every second, after the answers
 are safe: at least once. What it does not do: answer once (a crash repeats up to a second's answers, and no
 marker or epoch tells), stand by warm or hand over (a new one starts from nothing, a new model is a restart),
-fence off a predecessor, or check its model's digest. Nor has it the other members and the stack.
+fence off a predecessor, or check its model's digest. Nor has it the other members and the stack, nor
+reads it trims off VINs.
 """
 
 from __future__ import annotations
