@@ -37,7 +37,7 @@ def test_fits_beside_each_other_share_the_cores(cores, partitions, validating, l
 
 
 def test_the_last_fit_keeps_to_the_budget_of_nodes():
-    member = XGBoostMember(rounds=1_000, nodes=12_800)
+    member = XGBoostMember(rounds=1_000, nodes=12_800, rows_at_most=1_000_000)
     assert member.settings({**member.grid[0], "rounds": 500}).rounds == 100
 
 
