@@ -34,6 +34,7 @@ from control_plane.patience import patiently
 from control_plane.predicting import predicted
 from control_plane.settings import Topics
 from control_plane.topics import LISTINGS, MARKER_GROUP, PREDICTIONS, PREDICTIONS_SHADOW, ensure_topics
+from spark_apps.listings.facts import Facts
 from spark_apps.listings.features import statement as read_as_models_do
 from spark_apps.listings.samples import LISTING
 from spark_apps.serving import preconditions
@@ -58,7 +59,9 @@ def stand_in(price: float) -> PipelineModel:
     """A model that asks the same price for every car: the version that answered shows in the price."""
     statement = f"""SELECT *, {price}D AS prediction, {price - 1}D AS low, {price + 1}D AS high,
                     named_struct('linear_svm', {price}D) AS members FROM __THIS__"""  # noqa: S608
-    return PipelineModel([SQLTransformer(statement=sql) for sql in (read_as_models_do(2020.7), statement)])
+    return PipelineModel(
+        [SQLTransformer(statement=sql) for sql in (read_as_models_do(Facts(2020.7)), statement)]
+    )
 
 
 def empty_topics(kafka: str) -> None:
