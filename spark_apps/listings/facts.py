@@ -57,16 +57,16 @@ def _texts(texts: Iterable[str]) -> str:
 
 def facts_of(clean: DataFrame) -> Facts:
     """Find the facts of ``clean`` listings, what :func:`spark_apps.listings.features.cleaned` returns."""
-    return Facts(newest_listing(clean), trims_by_vin(clean))
+    return Facts(_newest_listing(clean), _trims_by_vin(clean))
 
 
-def newest_listing(clean: DataFrame) -> float:
+def _newest_listing(clean: DataFrame) -> float:
     """Return the newest day of listing as a year with its fraction, but for one of a hundred."""
     found = clean.agg(F.percentile_approx("clean_listed", 0.99)).first()
     return float(found[0]) if found and found[0] is not None else _CRAWLED
 
 
-def trims_by_vin(clean: DataFrame) -> dict[str, str]:
+def _trims_by_vin(clean: DataFrame) -> dict[str, str]:
     """Return the trim that a VIN's descriptor tells, the most frequent descriptor first."""
     descriptor, trim = "clean_vin_descriptor", "clean_trim_name"
     both = clean.where(f"{descriptor} IS NOT NULL AND {trim} IS NOT NULL").groupBy(descriptor, trim).count()

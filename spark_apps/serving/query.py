@@ -52,7 +52,7 @@ SESSION_CONF = {
     "spark.sql.variant.allowDuplicateKeys": "true",  # JSON's last one wins, as in from_json
     "spark.log.level": "ERROR",
     "spark.ui.liveUpdate.period": "0",  # else a task that has started may be told of at the next heartbeat
-    # Spark collects all garbage every half hour, which stops answers for 0.2 s. Under load next to nothing
+    # Spark collects all garbage every half hour, which may stop answers for 0.2 s. Under load next to nothing
     # grows old, and when requests pause it is done besides (memory.py).
     "spark.cleaner.periodicGC.interval": "12h",
     # Every start writes the plan out in words for listeners; here nobody reads it.

@@ -205,7 +205,9 @@ def test_the_svm_is_fitted_on_no_more_rows_than_it_may(spark: SparkSession) -> N
         ["row", FEATURES, LOG_LABEL],
     )
     member = LinearSVMMember(500)
+    cached = spark.sparkContext._jsc.getPersistentRDDs().size()
     fit = member.fit(rows, None, member.grid[0])  # type: ignore[arg-type] # it needs no encoding
+    assert spark.sparkContext._jsc.getPersistentRDDs().size() <= cached, "the sample is released"
     elsewhere = spark.createDataFrame([(Vectors.dense([0.0]),)], [FEATURES])
     assert fit.transform(elsewhere).first()[log_column(member.name)] == pytest.approx(10, abs=0.05)
 
